@@ -1,0 +1,51 @@
+"""Writes that either happen whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from medsynth_lib.errors import StorageError
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` (same file endings); on success it becomes ``target``, else it vanishes.
+
+    Works for a file or a folder (an existing folder at ``target`` is replaced).
+
+    Raises:
+        StorageError: the disk is full, read-only or not writable; nothing is left behind.
+    """
+    target = Path(target)
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+        yield temporary / target.name
+        _flush(temporary / target.name)
+        if target.is_dir():
+            os.rename(target, temporary / "replaced")
+        os.replace(temporary / target.name, target)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EPERM):
+            raise
+        raise StorageError(
+            f"could not write: {os.strerror(error.errno)}",
+            where=target,
+            fix="free some space or choose another place; nothing was changed",
+        ) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    if path.is_file():
+        with open(path, "rb+") as file:
+            os.fsync(file.fileno())
