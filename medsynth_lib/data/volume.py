@@ -139,9 +139,9 @@ class Volume:
             points = (to_voxel @ plane)[:3]
             if self.plane_offsets_mm is not None:
                 points[self.plane_axis] = self._plane_index(points[self.plane_axis])
-            # A point within a thousandth of a voxel of the border is on it: affines are stored as float32.
+            # A voxel reaches half its width beyond its centre; further out there is no data.
             limits = np.array(self.shape)[:, None] - 1
-            points = np.where((points > -1e-3) & (points < limits + 1e-3), np.clip(points, 0, limits), points)
+            points = np.where((points > -0.501) & (points < limits + 0.501), np.clip(points, 0, limits), points)
             values = ndimage.map_coordinates(source, points, order=order, mode="constant", cval=fill, prefilter=False)
             out[:, :, z] = values.reshape(grid.shape[:2])
         return replace(self, array=out, affine=np.array(grid.affine, float), plane_offsets_mm=None, plane_axis=2)
