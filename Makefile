@@ -1,0 +1,52 @@
+# Every target sets up .venv by itself the first time; afterwards that step takes no time.
+#   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]   make test   make lab   make lint   make lock   make clean
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+RUN := $(VENV)/bin
+OUT ?= runs/lessons
+# On a given cohort the lessons really train; without one we only show that everything executes.
+PROFILE ?= $(if $(DATA_ROOT),lesson,smoke)
+PIP := $(RUN)/python -m pip --quiet --quiet --disable-pip-version-check
+
+.DELETE_ON_ERROR:
+.PHONY: help lessons test lab lint lock clean
+
+help:
+	@sed -n 's/^#   //p' Makefile | sed 's/   /\n/g'
+
+lessons: $(READY)
+	@$(RUN)/medsynth lessons run --profile "$(PROFILE)" --out "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
+
+test: lint
+	@$(RUN)/python -m pytest $(TESTS)
+
+lab: $(READY)
+	@$(RUN)/jupyter lab notebooks
+
+lint: $(READY)
+	@$(RUN)/ruff check --quiet .
+
+lock: $(READY)
+	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
+	$(PIP) install --dry-run --ignore-installed --report "$$report" -e '.[dev]' && \
+	$(RUN)/python .ci/make_lock.py "$$report" && git diff --stat -- requirements.lock
+
+clean:
+	@rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache
+
+# The stamp is written last, so an interrupted set-up is done again.
+$(READY): pyproject.toml requirements.lock
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "No '$(PYTHON)' found. Install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "MedSynth needs Python 3.11 or newer; '$(PYTHON)' is $$("$(PYTHON)" -V 2>&1)." >&2; \
+	  echo "Name a newer one: make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; about two minutes and 3 GB) …"
+	@$(RUN)/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	@$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	@touch $@
