@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +15,10 @@ from medsynth_lib.errors import InputError
 
 #: Gaps between planes may differ by this part of their median before the volume counts as unevenly spaced.
 EVEN_GAP_TOLERANCE = 0.001
+#: Voxel sizes of patient scanners and small-animal ones; anything else is a damaged header.
+SPACING_RANGE_MM = (0.005, 100.0)
+#: 1024 cubed: 4 GiB as float32. Nothing larger is allocated for a header's word alone.
+MAX_VOXELS = 2**30
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,37 @@ class Grid:
     def spacing_mm(self) -> tuple[float, float, float]:
         """Voxel size along each axis."""
         return tuple(float(v) for v in np.linalg.norm(self.affine[:3, :3], axis=0))
+
+
+def check_grid(grid: Grid, *, where: object = None) -> None:
+    """Refuse a shape or an affine no image can have, before anything is allocated for it.
+
+    Raises:
+        InputError: not three axes, more than ``MAX_VOXELS``, an affine that is not finite, not invertible, or of a
+            spacing outside ``SPACING_RANGE_MM``.
+    """
+    if len(grid.shape) != 3 or 0 in grid.shape:
+        raise InputError("a volume needs three axes, none of them empty", where=where, seen=f"shape {grid.shape}")
+    if math.prod(grid.shape) > MAX_VOXELS:
+        raise InputError(
+            "the image is too large", where=where, rule=f"at most {MAX_VOXELS:,} voxels", seen=f"shape {grid.shape}"
+        )
+    affine = np.asarray(grid.affine)
+    low, high = SPACING_RANGE_MM
+    usable = affine.shape == (4, 4) and np.isfinite(affine).all()
+    if not usable or not all(low <= size <= high for size in grid.spacing_mm) or _flatness(affine) < 1e-3:
+        raise InputError(
+            "the affine does not place voxels in space",
+            where=where,
+            rule=f"4x4, finite, invertible, voxel sizes of {low:g} to {high:g} mm",
+            seen=np.array2string(affine, precision=3).replace("\n", ""),
+            fix="export the image again: its orientation or spacing is damaged",
+        )
+
+
+def _flatness(affine: np.ndarray) -> float:
+    """Volume of a voxel as a part of the brick of the same edges: 1 when the axes are at right angles, 0 when flat."""
+    return abs(np.linalg.det(affine[:3, :3])) / np.linalg.norm(affine[:3, :3], axis=0).prod()
 
 
 @dataclass(frozen=True)
@@ -55,14 +91,7 @@ class Volume:
     problems: tuple[str, ...] = ()
 
     def __post_init__(self):
-        if self.array.ndim != 3 or 0 in self.array.shape:
-            raise InputError("a volume needs three axes, none of them empty", seen=f"shape {self.array.shape}")
-        if self.affine.shape != (4, 4) or not np.isfinite(self.affine).all() or abs(np.linalg.det(self.affine)) < 1e-9:
-            raise InputError(
-                "the affine is not an invertible 4x4 matrix of finite numbers",
-                seen=np.array2string(np.asarray(self.affine), precision=3).replace("\n", ""),
-                fix="export the image again: its orientation or spacing is damaged",
-            )
+        check_grid(self.grid)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -112,12 +141,21 @@ class Volume:
         array = np.ascontiguousarray(apply_orientation(self.array, orientation))
         return replace(self, array=array, affine=affine, plane_offsets_mm=offsets, plane_axis=new_axis)
 
+    def to_even_planes(self) -> Volume:
+        """The same image on evenly spaced planes of the median gap, linearly interpolated where they were uneven."""
+        if self.plane_offsets_mm is None:
+            return self
+        shape = list(self.shape)
+        length = self.plane_offsets_mm[-1] - self.plane_offsets_mm[0]
+        shape[self.plane_axis] = int(length / self.spacing_mm[self.plane_axis] + 1e-3) + 1
+        return self.resample_to(Grid(tuple(shape), self.affine), order=0 if self.unit == "label" else 1)
+
     def resample_to(self, grid: Grid, *, order: int = 1, fill: float = 0.0) -> Volume:
         """Values at the voxel centres of ``grid``; ``fill`` outside this volume.
 
         Linear (``order=1``), or nearest neighbour (``order=0``), which labels demand: a mean of two label numbers is a
         third tissue. Axes that lose resolution are smoothed first with a Gaussian of sigma (factor - 1) / 2 voxels
-        (scikit-image's rule), so fine texture does not alias. Works plane by plane: memory is the output plus one plane.
+        (scikit-image's rule), so fine texture does not alias. Works plane by plane, so memory is the output plus one.
         """
         if order not in (0, 1):
             raise InputError("resampling order is 0 (nearest) or 1 (linear)", seen=order)

@@ -1,0 +1,97 @@
+"""``ImageSource``: an image on disk whose header has been read and whose voxels have not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medsynth_lib.conventions import MODALITIES
+from medsynth_lib.data.nifti import modality_from_name, read_header, read_nifti
+from medsynth_lib.data.volume import Grid, Volume
+from medsynth_lib.errors import InputError
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """One image: what its header says, and how to read the rest.
+
+    Args:
+        path: the file, or the folder a DICOM series was found in.
+        modality: a key of ``conventions.MODALITIES``, or ``unknown``.
+        format: ``NIfTI`` or ``DICOM``.
+        grid: where its voxels are, as stored (``read`` returns RAS+); ``None`` when the header is unusable.
+        unit: unit of the values ``read`` returns.
+        problems: what the header already shows; ``read().problems`` adds what the voxels show.
+        frame_of_reference: equal for images that share one coordinate system; ``None`` where the format has none.
+        error: why the image cannot be read, when the header already tells.
+    """
+
+    path: Path
+    modality: str
+    format: str
+    grid: Grid | None
+    unit: str
+    reader: Callable[[], Volume]
+    problems: tuple[str, ...] = ()
+    frame_of_reference: str | None = None
+    error: InputError | None = None
+
+    def read(self) -> Volume:
+        """The image as a RAS+ volume.
+
+        Raises:
+            InputError: the image breaks a rule; the message says which.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.reader()
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        return self.grid and self.grid.shape
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float] | None:
+        return self.grid and self.grid.spacing_mm
+
+    @property
+    def slices(self) -> int:
+        """Number of planes along the head-foot axis."""
+        return self.shape[int(np.abs(self.grid.affine[2, :3]).argmax())]
+
+    def shares_space_with(self, other: ImageSource) -> bool:
+        """Both usable, and not known to be in different frames of reference."""
+        frames = {self.frame_of_reference, other.frame_of_reference} - {None}
+        return self.error is None and other.error is None and len(frames) < 2
+
+    def overlap(self, other: ImageSource) -> float:
+        """Volume common to both images' boxes as a part of the volume of either (intersection over union), 0 to 1."""
+        (low, high), (other_low, other_high) = _box(self.grid), _box(other.grid)
+        common = np.clip(np.minimum(high, other_high) - np.maximum(low, other_low), 0, None).prod()
+        return float(common / ((high - low).prod() + (other_high - other_low).prod() - common))
+
+
+def nifti_source(path: Path) -> ImageSource:
+    """The image in a NIfTI file; never fails, an unusable header becomes its ``error``."""
+    modality, grid, problems, error = "unknown", None, (), None
+    try:
+        modality = modality_from_name(path)
+    except InputError as failure:
+        error = failure
+    try:
+        header = read_header(path)
+        grid, problems = header.grid, header.problems
+    except InputError as failure:
+        error = failure
+    unit = MODALITIES.get(modality, "unknown")
+    return ImageSource(path, modality, "NIfTI", grid, unit, lambda: read_nifti(path), problems, error=error)
+
+
+def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest corner of the image in millimetres, outer voxel faces included."""
+    corners = np.stack(np.meshgrid(*[(-0.5, size - 0.5) for size in grid.shape], indexing="ij")).reshape(3, 8)
+    world = grid.affine[:3, :3] @ corners + grid.affine[:3, 3:]
+    return world.min(axis=1), world.max(axis=1)
