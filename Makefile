@@ -29,6 +29,7 @@ lab: $(READY)
 lint: $(READY)
 	@$(RUN)/ruff check --quiet .
 
+# Run it with the oldest Python we support: some packages ask for a later patch release than others.
 lock: $(READY)
 	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
 	$(PIP) install --dry-run --ignore-installed --report "$$report" -e '.[dev]' && \
@@ -48,5 +49,6 @@ $(READY): pyproject.toml requirements.lock
 	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; about two minutes and 3 GB) …"
 	@$(RUN)/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
-	@$(PIP) install --constraint requirements.lock --editable '.[dev]'
+	@$(PIP) install --log $(VENV)/pip.log --constraint requirements.lock --editable '.[dev]' || { \
+	  echo "Set-up failed; the reason is in $(VENV)/pip.log. 'make' tries again." >&2; exit 1; }
 	@touch $@

@@ -11,6 +11,7 @@ from pathlib import Path
 
 HEADER = """\
 # Exact versions of everything MedSynth installs (course, notebooks and tests). Made by `make lock`; do not edit.
+# Resolved with Python {python}, so nothing here asks for a newer one.
 # Used as a constraint:  pip install -c requirements.lock -e '.[dev]'
 """
 CUDA_ONLY = re.compile(r"(nvidia|cuda)-.*|triton", re.IGNORECASE)
@@ -24,7 +25,7 @@ def locked(report: dict) -> str:
         for name, version in sorted(found.items(), key=lambda pair: pair[0].lower())
         if name != "medsynth" and not CUDA_ONLY.fullmatch(name)
     ]
-    return HEADER + "".join(lines)
+    return HEADER.format(python=report["environment"]["python_full_version"]) + "".join(lines)
 
 
 if __name__ == "__main__":
