@@ -9,7 +9,7 @@ RUN := $(VENV)/bin
 OUT ?= runs/lessons
 # On a given cohort the lessons really train; without one we only show that everything executes.
 PROFILE ?= $(if $(DATA_ROOT),lesson,smoke)
-PIP := $(RUN)/python -m pip --quiet --quiet --disable-pip-version-check
+PIP := $(RUN)/python -m pip --disable-pip-version-check
 
 .DELETE_ON_ERROR:
 .PHONY: help lessons test lab lint lock clean
@@ -32,7 +32,7 @@ lint: $(READY)
 # Run it with the oldest Python we support: some packages ask for a later patch release than others.
 lock: $(READY)
 	@report=$$(mktemp) && trap 'rm -f "$$report"' EXIT && \
-	$(PIP) install --dry-run --ignore-installed --report "$$report" -e '.[dev]' && \
+	$(PIP) install --quiet --dry-run --ignore-installed --report "$$report" -e '.[dev]' 2>/dev/null && \
 	$(RUN)/python .ci/make_lock.py "$$report" && git diff --stat -- requirements.lock
 
 clean:
@@ -49,6 +49,7 @@ $(READY): pyproject.toml requirements.lock
 	  echo "'$(PYTHON)' cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; about two minutes and 3 GB) …"
 	@$(RUN)/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
-	@$(PIP) install --log $(VENV)/pip.log --constraint requirements.lock --editable '.[dev]' || { \
-	  echo "Set-up failed; the reason is in $(VENV)/pip.log. 'make' tries again." >&2; exit 1; }
+	@$(PIP) install --constraint requirements.lock --editable '.[dev]' >$(VENV)/pip.log 2>&1 || { \
+	  grep -v ^WARNING $(VENV)/pip.log | tail -25 >&2; \
+	  echo "Set-up failed; all of pip's words are in $(VENV)/pip.log. The next make tries again." >&2; exit 1; }
 	@touch $@
