@@ -3,24 +3,25 @@
 Layouts: ``COHORT/<patient>/<modality>.nii.gz`` with an optional ``COHORT/cohort.json`` beside the patients; any tree of
 NIfTI files with a folder per patient; any tree of DICOM series, found by their headers.
 
-A patient's key ends up in figures, slice stores and checkpoints. For NIfTI it is the patient folder's own name. For DICOM
-it is a pseudonym, ``P-`` and eight hexadecimal digits of SHA-256 of PatientID: the same in every export, and nothing a
-reader could take for a name. Names, birth dates and PatientID itself are never kept.
+A patient's key ends up in figures, slice stores and checkpoints. For NIfTI it is the patient folder's own name. For
+DICOM it is a pseudonym, ``P-`` and eight hexadecimal digits of SHA-256 of PatientID: the same in every export, and
+nothing a reader could take for a name. Names, birth dates and PatientID itself are never kept.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.dicom_header import DicomSeries, scan_headers
 from medsynth_lib.data.nifti import ENDINGS, NAME_WORDS, known_modality
-from medsynth_lib.data.source import ImageSource, nifti_source
+from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
 from medsynth_lib.data.tree import files_under
 from medsynth_lib.errors import InputError
 
@@ -107,15 +108,18 @@ def discover(root: str | Path) -> Cohort:
     """
     root = Path(root)
     images, skipped = defaultdict(list), []
-    rest = []
+    others = []
     for path, reason in files_under(root):
         if reason:
             skipped.append((path, reason))
         elif path.name.lower().endswith(ENDINGS):
             images[_patient_key(root, path)].append(nifti_source(path))
         else:
-            rest.append(path)
-    skipped += [(path, "not an image") for path in rest]
+            others.append(path)
+    found, not_dicom = scan_headers(others)
+    skipped = sorted(skipped + [one for one in not_dicom if one[0].name != COHORT_FILE])
+    for path, series in _placed(found):
+        images[series.patient].append(dicom_source(series, path))
     described = read_cohort_json(root / COHORT_FILE) if (root / COHORT_FILE).is_file() else {}
     return _assembled(root, images, skipped, described)
 
@@ -196,6 +200,13 @@ def _assembled(root: Path, images: dict[str, list[ImageSource]], skipped: list, 
     about = {key: described[key] for key in ("name", "license", "synthetic", "notes") if key in described}
     patients = tuple(Patient(key, tuple(images[key])) for key in wanted)
     return Cohort(root, patients, tuple(skipped), problems=tuple(problems), **{"name": root.name, **about})
+
+
+def _placed(found: list[DicomSeries]) -> list[tuple[Path, DicomSeries]]:
+    """Each series with its folder, or with its first file where several series share the folder."""
+    folders = Counter(series.folder for series in found)
+    paths = [one.folder if folders[one.folder] == 1 else min(plane.path for plane in one.planes) for one in found]
+    return sorted(zip(paths, found, strict=True), key=lambda item: item[0])
 
 
 def _patient_key(root: Path, path: Path) -> str:

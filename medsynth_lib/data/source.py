@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from medsynth_lib.conventions import MODALITIES
+from medsynth_lib.data.dicom import DicomSeries, read_series
+from medsynth_lib.data.dicom_geometry import stack
+from medsynth_lib.data.located import located
 from medsynth_lib.data.nifti import modality_from_name, read_header, read_nifti
 from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.errors import InputError
@@ -47,7 +50,8 @@ class ImageSource:
         """
         if self.error is not None:
             raise self.error
-        return self.reader()
+        with located(self.path):
+            return self.reader()
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
@@ -74,20 +78,35 @@ class ImageSource:
         return float(common / ((high - low).prod() + (other_high - other_low).prod() - common))
 
 
-def nifti_source(path: Path) -> ImageSource:
-    """The image in a NIfTI file; never fails, an unusable header becomes its ``error``."""
-    modality, grid, problems, error = "unknown", None, (), None
+def nifti_source(path: Path, modality: str | None = None) -> ImageSource:
+    """The image in a NIfTI file; never fails, an unusable header or name becomes its ``error``."""
+    grid, problems, error = None, (), None
     try:
-        modality = modality_from_name(path)
+        modality = modality or modality_from_name(path)
     except InputError as failure:
-        error = failure
+        modality, error = "unknown", failure
     try:
         header = read_header(path)
         grid, problems = header.grid, header.problems
     except InputError as failure:
         error = failure
     unit = MODALITIES.get(modality, "unknown")
-    return ImageSource(path, modality, "NIfTI", grid, unit, lambda: read_nifti(path), problems, error=error)
+    return ImageSource(path, modality, "NIfTI", grid, unit, lambda: read_nifti(path, modality), problems, error=error)
+
+
+def dicom_source(series: DicomSeries, path: Path) -> ImageSource:
+    """A DICOM series under ``path``; never fails, planes that are not one image become its ``error``."""
+    modality = series.modality
+    grid, problems, error = None, (), None
+    try:
+        with located(path):
+            placed = stack(series)
+        grid, problems = placed.grid, placed.problems
+    except InputError as failure:
+        error = failure
+    unit = MODALITIES.get(modality, "unknown")
+    frame = series.frame_of_reference
+    return ImageSource(path, modality, "DICOM", grid, unit, lambda: read_series(series), problems, frame, error)
 
 
 def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

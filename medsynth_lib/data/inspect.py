@@ -1,0 +1,192 @@
+"""What is in this folder, and what is wrong with it: the reports behind ``medsynth inspect`` and ``medsynth convert``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from medsynth_lib.data.cohort import Cohort, discover
+from medsynth_lib.data.dicom import find_series
+from medsynth_lib.data.nifti import ENDINGS, write_nifti
+from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
+from medsynth_lib.data.tree import files_under
+from medsynth_lib.errors import InputError, MedSynthError
+
+#: Images read at once: each may take gigabytes.
+READ_AT_ONCE = 2
+
+
+def inspect(root: str | Path, *, read_voxels: bool = True) -> dict:
+    """Every patient and image under ``root`` as plain data, ready for JSON.
+
+    Args:
+        root: any folder (or one file).
+        read_voxels: also read the voxels, which finds padding, NaN, truncated pixels and values that are not HU or SUV.
+
+    Returns:
+        ``patients`` (count), ``images``: one dict each with ``patient, modality, format, path`` (relative to ``root``),
+        ``shape, spacing_mm, unit, readable, problems``; ``skipped``: ``path`` and ``reason`` of every other file;
+        ``problems`` of the cohort as a whole.
+
+    Raises:
+        InputError: there is nothing at ``root``, or no image under it.
+    """
+    root = Path(root)
+    arrays = [entry for path, reason in files_under(root) if not reason for entry in _numpy_entries(root, path)]
+    cohort = _discover_beside(root, arrays)
+    sources = [(patient.key, image) for patient in cohort.patients for image in patient.images]
+    with ThreadPoolExecutor(READ_AT_ONCE) as pool:
+        images = list(pool.map(lambda item: _entry(root, *item, read_voxels), sources))
+    listed = {entry["path"] for entry in arrays}
+    skipped = [{"path": _relative(root, path), "reason": reason} for path, reason in cohort.skipped]
+    return {
+        "patients": len(cohort.patients),
+        "images": images + arrays,
+        "skipped": [one for one in skipped if one["path"] not in listed],
+        "problems": list(cohort.problems),
+    }
+
+
+def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -> dict:
+    """Write one image, a NIfTI file or a DICOM series, as RAS+ NIfTI in HU, SUVbw or the unit it has.
+
+    Unevenly spaced planes, which NIfTI cannot store, are interpolated onto even ones, and the report says so.
+
+    Args:
+        path: a NIfTI file, the folder of a series, or any file of it where a folder holds several.
+        out: where to write, ending in .nii or .nii.gz.
+        modality: for a NIfTI file whose name does not tell.
+
+    Returns:
+        ``modality, unit, shape, spacing_mm, problems`` of what was written, and ``out``.
+
+    Raises:
+        InputError: no image or several at ``path``, or one that breaks a rule. Nothing is written then.
+        StorageError: the disk refused.
+    """
+    volume = single_image(path, modality).read()
+    problems = list(volume.problems)
+    if volume.plane_offsets_mm is not None:
+        volume = volume.to_even_planes()
+        problems.append(f"interpolated onto {volume.shape[2]} evenly spaced planes")
+    written = write_nifti(volume, out)
+    return {**_described(volume.modality, volume.unit, volume.shape, volume.spacing_mm, problems), "out": str(written)}
+
+
+def format_report(report: dict) -> str:
+    """``inspect``'s report as text for a terminal: a block per patient, then what was skipped."""
+    lines = []
+    for patient in dict.fromkeys(entry["patient"] for entry in report["images"]):
+        lines.append(patient)
+        for entry in report["images"]:
+            if entry["patient"] == patient:
+                lines += _entry_lines(entry)
+    counts = Counter(one["reason"] for one in report["skipped"])
+    for reason, count in counts.most_common():
+        example = next(one["path"] for one in report["skipped"] if one["reason"] == reason)
+        lines.append(f"skipped {count} × {reason} ({example}{', ...' if count > 1 else ''})")
+    lines += [f"note: {problem}" for problem in report["problems"]]
+    flawed = sum(not entry["readable"] for entry in report["images"])
+    lines.append(f"{report['patients']} patients, {len(report['images'])} images, {flawed} of them not usable")
+    return "\n".join(lines)
+
+
+def single_image(path: str | Path, modality: str | None = None) -> ImageSource:
+    """The one image at ``path``: a NIfTI file, a folder with one image, or any file of a DICOM series.
+
+    Raises:
+        InputError: none, or several; the message lists them.
+    """
+    path = Path(path)
+    if path.is_file() and path.name.lower().endswith(ENDINGS):
+        return nifti_source(path, modality)
+    folder = path.parent if path.is_file() else path
+    series = [one for one in find_series(folder) if path == folder or path in {plane.path for plane in one.planes}]
+    images = [dicom_source(one, one.folder) for one in series]
+    if path.is_dir():
+        images += [nifti_source(file) for file, _ in files_under(path) if file.name.lower().endswith(ENDINGS)]
+    if len(images) != 1:
+        found = ", ".join(f"{image.modality} {image.shape} in {image.path}" for image in images[:8])
+        raise InputError(
+            "several images are there" if images else "no image is there",
+            where=path,
+            rule="one NIfTI file, or one CT, PET or MR series in DICOM",
+            seen=found or None,
+            fix="name the folder of one series, or one of its files"
+            if images
+            else "medsynth inspect lists what is there",
+        )
+    return images[0]
+
+
+def _discover_beside(root: Path, arrays: list[dict]) -> Cohort:
+    """The cohort at ``root``; one without patients where NumPy arrays are all there is."""
+    try:
+        return discover(root)
+    except InputError:
+        if not arrays:
+            raise
+        return Cohort(root, ())
+
+
+def _entry(root: Path, patient: str, image: ImageSource, read_voxels: bool) -> dict:
+    problems, shape, spacing, error = list(image.problems), image.shape, image.spacing_mm, image.error
+    if read_voxels and error is None:
+        try:
+            volume = image.read()
+            problems, shape, spacing = list(volume.problems), volume.shape, volume.spacing_mm
+        except MedSynthError as failure:
+            error = failure
+    if error is not None:
+        problems.append("; ".join(str(part) for part in (error.what, error.seen) if part is not None))
+    where = {"patient": patient, "format": image.format, "path": _relative(root, image.path)}
+    return {**where, **_described(image.modality, image.unit, shape, spacing, problems), "readable": error is None}
+
+
+def _described(modality: str, unit: str, shape: tuple | None, spacing: tuple | None, problems: list[str]) -> dict:
+    return {
+        "modality": modality,
+        "unit": unit,
+        "shape": list(shape) if shape else None,
+        "spacing_mm": [round(size, 4) for size in spacing] if spacing else None,
+        "problems": problems,
+    }
+
+
+def _numpy_entries(root: Path, path: Path) -> list[dict]:
+    """The arrays of a .npz file by their headers; they have no geometry, so they cannot be used as images."""
+    if path.suffix.lower() != ".npz":
+        return []
+    where = {"patient": path.parent.name, "format": "NumPy", "path": _relative(root, path), "readable": False}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            shapes = {name.removesuffix(".npy"): _npy_shape(archive, name) for name in archive.namelist()}
+    except Exception as error:  # a damaged archive makes the parsers fail in any way they like
+        problem = f"damaged NumPy archive ({type(error).__name__})"
+        return [{**where, **_described("unknown", "unknown", None, None, [problem])}]
+    return [
+        {**where, **_described("unknown", "unknown", shape, None, [f"array {name!r}: no geometry, no unit"])}
+        for name, shape in shapes.items()
+    ]
+
+
+def _npy_shape(archive: zipfile.ZipFile, name: str) -> tuple[int, ...]:
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        return read(member)[0]
+
+
+def _entry_lines(entry: dict) -> list[str]:
+    shape = "×".join(str(size) for size in entry["shape"]) if entry["shape"] else "no shape"
+    spacing = " × ".join(f"{size:.3g}" for size in entry["spacing_mm"]) + " mm" if entry["spacing_mm"] else "no spacing"
+    head = f"  {entry['modality']:<7} {shape:<13} {spacing:<22} {entry['unit']:<7} {entry['format']:<6} {entry['path']}"
+    return [head, *(f"          {'!' if entry['readable'] else '✗'} {problem}" for problem in entry["problems"])]
+
+
+def _relative(root: Path, path: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) and path != root else path.name
