@@ -72,11 +72,9 @@ def _read(series: DicomSeries, allow_missing: bool) -> Volume:
         problems += noted
     array, padded = _pixels(placed, series.modality, factor)
     if padded:
-        hu = sorted({f"{_padding_range(plane)[0]:g}" for plane in placed.planes})
-        share = 100 * padded / array.size
-        problems += (
-            f"{padded} voxels ({share:.2g} %) are padding ({' or '.join(hu)} HU), set to {CT_RANGE_HU[0]:g} HU",
-        )
+        found = " or ".join(sorted({f"{_padding_range(plane)[0]:g}" for plane in placed.planes}))
+        share = f"{padded} voxels ({100 * padded / array.size:.2g} %)"
+        problems += (f"{share} are padding ({found} HU), set to {CT_RANGE_HU[0]:g} HU",)
     array, noted = checked_values(array, series.modality)
     return Volume(
         array,

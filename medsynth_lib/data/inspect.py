@@ -1,4 +1,4 @@
-"""What is in this folder, and what is wrong with it: the reports behind ``medsynth inspect`` and ``medsynth convert``."""
+"""What is in this folder, and what is wrong with it: what ``medsynth inspect`` and ``medsynth convert`` report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def inspect(root: str | Path, *, read_voxels: bool = True) -> dict:
     listed = {entry["path"] for entry in arrays}
     skipped = [{"path": _relative(root, path), "reason": reason} for path, reason in cohort.skipped]
     return {
-        "patients": len(cohort.patients),
+        "patients": len({entry["patient"] for entry in images + arrays}),
         "images": images + arrays,
         "skipped": [one for one in skipped if one["path"] not in listed],
         "problems": list(cohort.problems),
@@ -116,9 +116,7 @@ def single_image(path: str | Path, modality: str | None = None) -> ImageSource:
             where=path,
             rule="one NIfTI file, or one CT, PET or MR series in DICOM",
             seen=found or None,
-            fix="name the folder of one series, or one of its files"
-            if images
-            else "medsynth inspect lists what is there",
+            fix="name the folder of one series, or one of its files" if images else "see what medsynth inspect lists",
         )
     return images[0]
 

@@ -18,6 +18,4 @@ def located(where: object) -> Iterator[None]:
             raise
         raise InputError(error.what, where=where, rule=error.rule, seen=error.seen, fix=error.fix) from error.__cause__
     except MemoryError as error:
-        raise InputError(
-            "the image does not fit in memory", where=where, fix="use a machine with more memory"
-        ) from error
+        raise InputError("the image does not fit in memory", where=where, fix="use a larger machine") from error

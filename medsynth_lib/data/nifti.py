@@ -71,7 +71,7 @@ def modality_from_name(path: str | Path) -> str:
         "the file name speaks of several modalities" if found else "the modality is unknown: NIfTI does not store it",
         where=path,
         rule="one of the words ct, cect, pet, pt, mr, t1, t2, labels, mask, seg in the file name",
-        seen=", ".join(found) or "none",
+        seen=", ".join(found) or None,
         fix="rename the file, for example CT.nii.gz, or name the modality",
     )
 

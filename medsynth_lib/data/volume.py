@@ -185,9 +185,12 @@ class Volume:
         return replace(self, array=out, affine=np.array(grid.affine, float), plane_offsets_mm=None, plane_axis=2)
 
     def _plane_index(self, even_index: np.ndarray) -> np.ndarray:
-        """Fractional plane index at an evenly counted index, for planes that are not evenly spaced."""
+        """Fractional plane index at an evenly counted index, for planes that are not evenly spaced.
+
+        Beyond the first and the last plane it goes on at the nominal gap, so that the outer planes keep their thickness.
+        """
         offset_mm = even_index * self.spacing_mm[self.plane_axis]
         planes = np.arange(len(self.plane_offsets_mm), dtype=float)
         index = np.interp(offset_mm, self.plane_offsets_mm, planes)
-        outside = (offset_mm < self.plane_offsets_mm[0] - 1e-3) | (offset_mm > self.plane_offsets_mm[-1] + 1e-3)
-        return np.where(outside, -10.0, index)
+        within = np.clip(offset_mm, self.plane_offsets_mm[0], self.plane_offsets_mm[-1])
+        return index + (offset_mm - within) / self.spacing_mm[self.plane_axis]
