@@ -6,8 +6,9 @@ mask is empty gives NaN, which ``report.summarise`` leaves out and counts. All r
 a pixel of either image is NaN or infinite.
 
 **data_range** is the highest minus the lowest value the images *could* have (2000 for a window of [-1000, 1000] HU, 255
-for 8 bits), never what one image happens to span, and has no default, for it sets the score: unrelated images in [0, 1]
-reach an SSIM of 0.98 if it is left at 255. Clip both images to the window first, and print the range beside the number.
+for 8 bits), never what one image happens to span. It has no default, for it sets the score: two images of pure noise in
+[0, 1] have an SSIM of 0.02, but of 0.997 with ``data_range=255``. Clip both images to the window first, and print the
+range beside the number.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def ms_ssim(fake: Tensor, target: Tensor, *, data_range: float, mask: Tensor | N
     :raises InputError: also for a side below 10·2^(scales − 1) + 1 pixels (11, 21, 41, 81, 161).
     """
     _check_scales(fake, scales)
-    exponents = [weight / sum(MS_SSIM_WEIGHTS[:scales]) for weight in MS_SSIM_WEIGHTS[:scales]]
+    exponents = _ms_ssim_exponents(scales)
 
     def measure(fake: Tensor, target: Tensor, weights: Tensor) -> Tensor:
         score = fake.new_ones(())
@@ -113,6 +114,12 @@ def ms_ssim(fake: Tensor, target: Tensor, *, data_range: float, mask: Tensor | N
 def ms_ssim_minimum_size(scales: int) -> int:
     """The smallest side, in pixels, on which ``ms_ssim`` has a window left at its coarsest scale."""
     return (WINDOW_SIZE - 1) * 2 ** (scales - 1) + 1
+
+
+def _ms_ssim_exponents(scales: int) -> tuple[float, ...]:
+    if scales == len(MS_SSIM_WEIGHTS):
+        return MS_SSIM_WEIGHTS  # as published: they sum to 1.0001
+    return tuple(weight / sum(MS_SSIM_WEIGHTS[:scales]) for weight in MS_SSIM_WEIGHTS[:scales])
 
 
 def vif(fake: Tensor, target: Tensor, *, data_range: float, mask: Tensor | None = None) -> Tensor:
@@ -165,7 +172,7 @@ def _information(fake: Tensor, target: Tensor, window: tuple[float, ...]) -> tup
 def _each_image(
     measure: Callable[[Tensor, Tensor, Tensor], Tensor], fake: Tensor, target: Tensor, mask: Tensor | None
 ) -> Tensor:
-    """``measure(fake, target, weights)`` of each image, in float64; one at a time, for its maps then fit a CPU's cache."""
+    """``measure(fake, target, weights)`` of each image, in float64; one at a time, so that its maps fit a cache."""
     _check_images(fake, target, mask)
     if mask is None:
         mask = torch.ones_like(fake[:, :1], dtype=torch.bool)

@@ -1,7 +1,7 @@
-"""From scores of slices to the numbers a paper prints: every metric per slice, a mean per patient, mean ± sd over patients.
+"""From scores of slices to the numbers a paper prints: a mean per patient, then mean ± sd over patients.
 
-Slices of one patient resemble each other, so an sd over slices says how patients' slices vary, not how sure we are: patients
-are what is independent, and what n counts.
+Slices of one patient resemble each other: an sd over slices says how slices vary, not how sure we are of a method.
+Patients are what is independent, and what n counts.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def slice_records(scores: Mapping[str, Tensor], patients: Sequence[str]) -> list
 def summarise(records: Iterable[Record]) -> dict[str, Summary]:
     """The mean of each patient's slices, then mean ± sd over patients: every patient weighs the same.
 
-    Values that are not finite are left out and counted (see ``Summary``); so is nothing else.
+    Values that are not finite are left out and counted (see ``Summary``); nothing else is.
 
     :param records: one per slice, as ``slice_records`` makes them.
     :returns: metric name → ``Summary``, in the order in which the metrics first appear.
