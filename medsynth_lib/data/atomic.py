@@ -12,6 +12,24 @@ from pathlib import Path
 
 from medsynth_lib.errors import StorageError
 
+#: The disk's refusals, as opposed to mistakes of ours.
+REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EPERM)
+
+
+@contextlib.contextmanager
+def storage_errors(target: str | Path) -> Iterator[None]:
+    """Turn a refusal of the disk while writing ``target`` into a ``StorageError``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in REFUSALS:
+            raise
+        raise StorageError(
+            f"could not write: {os.strerror(error.errno)}",
+            where=target,
+            fix="free some space or choose another place; nothing that was there before has changed",
+        ) from error
+
 
 @contextlib.contextmanager
 def atomic_path(target: str | Path) -> Iterator[Path]:
@@ -25,21 +43,14 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
     target = Path(target)
     temporary = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-        yield temporary / target.name
-        _flush(temporary / target.name)
-        if target.is_dir():
-            os.rename(target, temporary / "replaced")
-        os.replace(temporary / target.name, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EPERM):
-            raise
-        raise StorageError(
-            f"could not write: {os.strerror(error.errno)}",
-            where=target,
-            fix="free some space or choose another place; nothing was changed",
-        ) from error
+        with storage_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+            yield temporary / target.name
+            _flush(temporary / target.name)
+            if target.is_dir():
+                os.rename(target, temporary / "replaced")
+            os.replace(temporary / target.name, target)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)

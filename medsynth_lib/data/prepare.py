@@ -1,0 +1,303 @@
+"""From a cohort to a slice store: body mask, one grid per patient, artefact removal, pairing, patient-level split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from medsynth_lib.conventions import AIR_HU, MODALITIES, axial_slice
+from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.body import body_mask
+from medsynth_lib.data.cohort import Cohort, Pair, discover
+from medsynth_lib.data.intensity import DEFAULT_WINDOWS, IntensityWindow, percentile_window
+from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, write_index
+from medsynth_lib.data.volume import Grid, Volume
+from medsynth_lib.errors import InputError
+
+#: Air left around the patient on each side of the field of view.
+MARGIN_MM = 5.0
+#: Slices where less than this part is patient teach nothing and make InstanceNorm divide by zero.
+SMALLEST_BODY = 0.02
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """How a cohort becomes slices.
+
+    Args:
+        source, target: modalities, the image given and the image wanted.
+        size: slices are ``size`` x ``size``.
+        fov_mm: side of the square shown; ``None`` fits it to each patient's body.
+        pairing: ``"resample"`` puts the source on the target's planes; ``"position"`` uses planes as they are and
+            pairs those whose positions differ by at most ``tolerance_mm`` (001 §2.1: 0.2 mm).
+        test, validation: patients for each split, as a part of the cohort or as patient keys.
+        seed: chooses the patients of a split given as a part.
+        windows: modality → (low, high) in physical units, where the default is not wanted.
+    """
+
+    source: str = "PET"
+    target: str = "CT"
+    size: int = 256
+    fov_mm: float | None = None
+    pairing: str = "resample"
+    tolerance_mm: float = 0.2
+    test: float | tuple[str, ...] = 0.25
+    validation: float | tuple[str, ...] = 0.0
+    seed: int = 0
+    windows: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        for name in (self.source, self.target, *self.windows):
+            if name not in MODALITIES:
+                raise InputError("unknown modality", rule=f"one of {', '.join(MODALITIES)}", seen=name)
+        if self.source == self.target:
+            raise InputError("source and target must differ", seen=self.source)
+        if not 32 <= self.size <= 1024 or self.size % 8:
+            raise InputError("slice size", rule="a multiple of 8 from 32 to 1024", seen=self.size)
+        if self.fov_mm is not None and not 10 <= self.fov_mm <= 2000:
+            raise InputError("field of view", rule="10 to 2000 mm", seen=self.fov_mm)
+        if self.pairing not in ("resample", "position"):
+            raise InputError("unknown pairing", rule="resample or position", seen=self.pairing)
+        if not 0 <= self.tolerance_mm <= 50:
+            raise InputError("position tolerance", rule="0 to 50 mm", seen=self.tolerance_mm)
+
+
+def prepare(
+    root: str | Path,
+    out: str | Path,
+    config: PrepareConfig | None = None,
+    report: Callable[[str], None] = lambda line: None,
+) -> SliceStore:
+    """Turn the cohort at ``root`` into a slice store at ``out``, once.
+
+    Patients are processed one at a time and kept beside ``out`` until all are done, so an interrupted run goes on where
+    it stopped; ``out`` itself appears whole or not at all. A patient that cannot be used is skipped and the reason kept
+    in the index and passed to ``report``. If ``out`` already holds exactly this, it is opened at once.
+
+    Raises:
+        InputError: no usable patient, or ``out`` holds something else.
+        StorageError: the disk refused.
+    """
+    root, out, config = Path(root), Path(out), config or PrepareConfig()
+    cohort = discover(root)
+    pairs = cohort.pairs(config.source, config.target)
+    fingerprint = _fingerprint(config, pairs)
+    if out.exists():
+        return _existing(out, fingerprint)
+    parts = out.parent / f".{out.name}.{fingerprint[:12]}.parts"
+    skipped = sorted(cohort.unpaired(config.source, config.target).items())
+    done = []
+    for pair in pairs:
+        try:
+            if not (parts / pair.patient / "patient.json").is_file():
+                with atomic_path(parts / pair.patient) as folder:
+                    _prepare_patient(pair, config, folder)
+            done.append(pair.patient)
+            report(f"{pair.patient}: prepared")
+        except InputError as error:
+            skipped.append((pair.patient, error.what))
+            report(f"{pair.patient}: skipped\n{error}")
+    if not done:
+        raise InputError(
+            "no patient could be prepared",
+            where=root,
+            seen="; ".join(f"{patient}: {reason}" for patient, reason in skipped),
+            fix="look at `medsynth inspect`",
+        )
+    splits = choose_splits(done, config)
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        _assemble(folder, [parts / patient for patient in done], splits, config, fingerprint, skipped, cohort)
+    shutil.rmtree(parts, ignore_errors=True)
+    return SliceStore.open(out)
+
+
+def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
+    """Patient → ``train``, ``validation`` or ``test``. Whole patients: neighbouring slices are near copies."""
+    order = list(np.random.default_rng(config.seed).permutation(sorted(patients)))
+    splits = dict.fromkeys(patients, "train")
+    for name, wanted in (("test", config.test), ("validation", config.validation)):
+        if isinstance(wanted, tuple):
+            unknown = [patient for patient in wanted if patient not in splits]
+            if unknown:
+                raise InputError(f"unknown {name} patients", rule=f"among {', '.join(patients)}", seen=unknown)
+            chosen = list(wanted)
+        else:
+            if not 0 <= wanted < 1:
+                raise InputError(f"{name} part", rule="from 0 up to, not including, 1", seen=wanted)
+            count = max(1, round(wanted * len(patients))) if wanted else 0
+            chosen = [patient for patient in order if splits[patient] == "train"][:count]
+        if any(splits[patient] != "train" for patient in chosen):
+            raise InputError("a patient is in two splits", rule="test and validation do not overlap", seen=chosen)
+        splits.update(dict.fromkeys(chosen, name))
+    if "train" not in splits.values():
+        raise InputError(
+            "no patient is left to train on",
+            rule="at least one beside those of the test and validation splits",
+            seen=f"{len(patients)} usable patients",
+        )
+    return splits
+
+
+def reference_grid(volume: Volume, body: np.ndarray, size: int, fov_mm: float | None = None) -> Grid:
+    """The square ``size`` x ``size`` grid around the body, on the planes of ``volume``.
+
+    Its side is ``fov_mm``, or the larger side of the body's bounding box plus ``MARGIN_MM`` on each side.
+
+    Raises:
+        InputError: the body mask is empty.
+    """
+    if not body.any():
+        raise InputError(
+            "no patient was found in the image", rule=f"{volume.unit} values above background", seen="none"
+        )
+    spans = [np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (0, 1)]
+    sides = [(span[-1] - span[0] + 1) * spacing for span, spacing in zip(spans, volume.spacing_mm[:2], strict=True)]
+    spacing = (fov_mm or max(sides) + 2 * MARGIN_MM) / size
+    affine = volume.affine.astype(float).copy()
+    affine[:3, :2] *= spacing / np.array(volume.spacing_mm[:2])
+    centre = volume.affine @ [*((span[0] + span[-1]) / 2 for span in spans), 0, 1]
+    affine[:3, 3] = centre[:3] - affine[:3, :2].sum(axis=1) * (size - 1) / 2
+    return Grid((size, size, volume.shape[2]), affine)
+
+
+def default_window(modality: str, volume: Volume, chosen: dict[str, tuple[float, float]]) -> IntensityWindow:
+    """The window of ``modality``: the one chosen, the default, or the volume's own percentiles (MR)."""
+    if modality in chosen:
+        return IntensityWindow(*map(float, chosen[modality]), MODALITIES[modality])
+    return DEFAULT_WINDOWS.get(modality) or percentile_window(volume.array)
+
+
+def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
+    source, target = pair.source.read(), pair.target.read()
+    problems = [*pair.problems, *source.problems, *target.problems]
+    if config.pairing == "position":
+        source, target, z_mm = pair_planes(source, target, config.tolerance_mm)
+    else:
+        target = target.to_even_planes()
+        z_mm = target.z_mm()
+    grid = reference_grid(target, body_mask(target), config.size, config.fov_mm)
+    target = target.resample_to(grid, fill=background(config.target))
+    body = body_mask(target)
+    target = target.with_array(np.where(body, target.array, np.float32(background(config.target))))
+    # The source keeps its own background: cutting it with the target's outline would give the answer away.
+    source = source.resample_to(grid, fill=background(config.source))
+    keep = np.flatnonzero(body.mean(axis=(0, 1)) >= SMALLEST_BODY)
+    if len(keep) == 0:
+        raise InputError("no slice shows enough of the patient", rule=f"{SMALLEST_BODY:.0%} of the pixels")
+    folder.mkdir()
+    images = {config.source: source.array, config.target: target.array, BODY: body}
+    for modality, array in images.items():
+        np.save(folder / f"{modality}.npy", _stored([axial_slice(array, z) for z in keep], modality))
+    about = {
+        "key": pair.patient,
+        "spacing_mm": grid.spacing_mm,
+        "z_mm": [round(float(z_mm[z]), 4) for z in keep],
+        "windows": {
+            modality: default_window(modality, volume, config.windows).to_dict()
+            for modality, volume in ((config.source, source), (config.target, target))
+        },
+        "problems": problems,
+    }
+    (folder / "patient.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def background(modality: str) -> float:
+    """What lies outside the patient: air in CT, nothing elsewhere."""
+    return AIR_HU if MODALITIES[modality] == "HU" else 0.0
+
+
+def pair_planes(source: Volume, target: Volume, tolerance_mm: float) -> tuple[Volume, Volume, np.ndarray]:
+    """The planes of both volumes whose positions differ by at most ``tolerance_mm``, and those positions (mm).
+
+    Both results share one made-up, even plane axis, so resampling them in-plane cannot mix planes.
+
+    Raises:
+        InputError: no two planes are that close.
+    """
+    source_z, target_z = source.z_mm(), target.z_mm()
+    nearest = np.abs(source_z[None, :] - target_z[:, None]).argmin(axis=1)
+    distance = np.abs(source_z[nearest] - target_z)
+    planes = np.flatnonzero(distance <= tolerance_mm)
+    if len(planes) == 0:
+        raise InputError(
+            "no two planes are close enough to be a pair",
+            rule=f"at most {tolerance_mm} mm apart",
+            seen=f"nearest {distance.min():.2f} mm",
+            fix='use pairing="resample", or a larger tolerance',
+        )
+    return _planes(source, nearest[planes]), _planes(target, planes), target_z[planes]
+
+
+def _planes(volume: Volume, planes: np.ndarray) -> Volume:
+    affine = volume.affine.copy()
+    affine[:3, 2] = (0.0, 0.0, 1.0)
+    affine[2, 3] = 0.0
+    return replace(volume, array=volume.array[:, :, planes], affine=affine, plane_offsets_mm=None)
+
+
+def _stored(slices: list[np.ndarray], modality: str) -> np.ndarray:
+    dtype, stacked = storage_dtype(modality), np.stack(slices)
+    return np.rint(stacked).astype(dtype) if dtype == np.int16 else stacked.astype(dtype)
+
+
+def _assemble(
+    folder: Path,
+    parts: Iterable[Path],
+    splits: dict[str, str],
+    config: PrepareConfig,
+    fingerprint: str,
+    skipped: list[tuple[str, str]],
+    cohort: Cohort,
+) -> None:
+    """Join the patients' arrays, copying one patient at a time, and write the index."""
+    parts = list(parts)
+    entries, start = [], 0
+    for part in parts:
+        about = json.loads((part / "patient.json").read_text(encoding="utf-8"))
+        stop = start + len(about["z_mm"])
+        entries.append({**about, "split": splits[about["key"]], "start": start, "stop": stop})
+        start = stop
+    for modality in (config.source, config.target, BODY):
+        shape = (start, config.size, config.size)
+        joined = np.lib.format.open_memmap(folder / f"{modality}.npy", "w+", storage_dtype(modality), shape)
+        for part, entry in zip(parts, entries, strict=True):
+            joined[entry["start"] : entry["stop"]] = np.load(part / f"{modality}.npy", allow_pickle=False)
+        joined.flush()
+    write_index(
+        folder,
+        entries,
+        modalities=[config.source, config.target],
+        size=config.size,
+        settings={**asdict(config), "fingerprint": fingerprint},
+        skipped=skipped,
+        synthetic=cohort.synthetic,
+    )
+
+
+def _fingerprint(config: PrepareConfig, pairs: list[Pair]) -> str:
+    images = [
+        (pair.patient, image.shape, [round(float(v), 4) for v in image.grid.affine.ravel()], image.path.stat().st_mtime)
+        for pair in pairs
+        for image in (pair.source, pair.target)
+    ]
+    return hashlib.sha256(json.dumps([asdict(config), images]).encode()).hexdigest()
+
+
+def _existing(out: Path, fingerprint: str) -> SliceStore:
+    if (out / INDEX).is_file():
+        store = SliceStore.open(out)
+        if store.settings["fingerprint"] == fingerprint:
+            return store
+    raise InputError(
+        "the output already holds something else",
+        where=out,
+        rule="a new folder, or the store of the same cohort and settings",
+        fix="choose another --out, or delete it",
+    )

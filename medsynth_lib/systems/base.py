@@ -1,0 +1,71 @@
+"""What a system is: networks, who owns them, and the losses of each phase of a training step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from medsynth_lib.conventions import Batch, LossTerms
+from medsynth_lib.systems.replay_pool import ReplayPool
+
+
+class System(nn.Module):
+    """One way of synthesising images: a file that reads like its paper's algorithm box.
+
+    A subclass builds its networks in ``__init__`` from a frozen config dataclass and says four things:
+
+    * ``parts()``: optimizer name → the networks it owns (every parameter once);
+    * ``optimizer(name)``: how those networks are optimised;
+    * ``phases(batch, step)``: yields ``(optimizer name, {term: weighted loss})`` in update order. The trainer pulls one
+      phase inside its own autocast region and steps that optimizer before pulling the next, so the code after a
+      ``yield`` sees updated weights;
+    * ``translate(source)``: the synthetic target, ``(B, C, H, W)`` in [-1, 1].
+    """
+
+    #: The word for this system on the command line and in checkpoints.
+    name: ClassVar[str]
+    #: Optimizers whose networks ``translate`` uses; their weights are averaged (EMA) for inference.
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+
+    def __init__(self, config: object):
+        super().__init__()
+        self.config = config
+
+    def parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        raise NotImplementedError
+
+    def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
+        """Adam with the config's ``learning_rate`` and ``betas`` over the networks of ``parts()[name]``."""
+        parameters = [parameter for network in self.parts()[name] for parameter in network.parameters()]
+        return torch.optim.Adam(parameters, self.config.learning_rate, self.config.betas, fused=fused)
+
+    def phases(self, batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
+        raise NotImplementedError
+
+    def translate(self, source: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def pools(self) -> dict[str, ReplayPool]:
+        """Replay pools by attribute name: state beyond the weights, which a checkpoint must keep."""
+        return {name: child for name, child in self.named_children() if isinstance(child, ReplayPool)}
+
+    def config_dict(self) -> dict[str, object]:
+        """The config as plain values, as a checkpoint stores it."""
+        return asdict(self.config)
+
+
+@contextlib.contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Let gradients flow through ``networks`` but not into their weights, while another network learns from them."""
+    for network in networks:
+        network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for network in networks:
+            network.requires_grad_(True)
