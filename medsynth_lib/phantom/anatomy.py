@@ -1,0 +1,117 @@
+"""One virtual patient, cut into planes: which tissue is where.
+
+Structures are painted one over the other, so every pixel holds exactly one tissue: organs can touch but never overlap,
+and nothing is left empty inside the skin.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from medsynth_lib.phantom import abdomen, body, skeleton, thorax
+from medsynth_lib.phantom.body import Patient
+from medsynth_lib.phantom.shapes import Plane
+from medsynth_lib.phantom.tissues import TISSUES
+
+#: Class number of each tissue code: ``LABEL_OF[tissue_map]`` is the label map.
+LABEL_OF = np.array([tissue.number for tissue in TISSUES], dtype=np.uint8)
+
+
+class Waves:
+    """A smooth random field: a sum of plane waves with wavelengths around ``length_mm``, unit standard deviation."""
+
+    def __init__(self, rng: np.random.Generator, length_mm: float, count: int = 6):
+        ways = rng.normal(size=(count, 3))
+        ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+        self.k = (ways * (2 * np.pi / (length_mm * rng.uniform(0.7, 1.5, (count, 1))))).astype(np.float32)
+        self.phase = rng.uniform(0, 2 * np.pi, count).astype(np.float32)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
+        """Values ``(X, Y)`` on a plane; ``x`` and ``y`` are 1-D, in mm."""
+        total = np.zeros((len(x), len(y)), dtype=np.float32)
+        for (kx, ky, kz), phase in zip(self.k, self.phase, strict=True):
+            # sin(a + b) = sin a cos b + cos a sin b: two outer products instead of a sine per pixel.
+            a, b = (kx * x + kz * z + phase)[:, None], (ky * y)[None, :]
+            total += np.sin(a) * np.cos(b) + np.cos(a) * np.sin(b)
+        return total * np.float32(np.sqrt(2 / len(self.phase)))
+
+
+class Torso:
+    """Neck to upper thigh of one patient.
+
+    Args:
+        seed: the same seed is the same patient, to the last voxel.
+    """
+
+    region = "torso"
+    fov_mm = 500.0
+
+    def __init__(self, seed: int):
+        self.patient = Patient.random(seed)
+        rng = np.random.default_rng([seed, 2])
+        self.bend = [Waves(rng, 320, 4) for _ in range(3)]
+        self.wobble, self.wobble2, self.septa = Waves(rng, 70), Waves(rng, 40), Waves(rng, 62, 8)
+        self.grain = Waves(rng, 9, 16)
+        self.lungs, self.heart = thorax.Lungs(rng), thorax.Heart(rng, rng.normal(1.0, 0.05))
+        self.liver, self.gut = abdomen.Liver(rng, 1.0), abdomen.Gut(rng)
+        self.viscera = abdomen.Viscera(rng, self.patient)
+        self.gas_in_gullet = bool(rng.random() < 0.6)
+
+    def extent_mm(self) -> tuple[float, float]:
+        """Lowest and highest z of the patient's torso in mm."""
+        low, high = body.TORSO_Z_MM
+        return low * self.patient.height, high * self.patient.height
+
+    def tissue(self, x_mm: np.ndarray, y_mm: np.ndarray, z_mm: float, sink_mm: float = 0.0) -> np.ndarray:
+        """Tissue codes ``(X, Y)`` on the plane ``z_mm``; ``sink_mm`` is how far breathing in has pushed the dome down."""
+        p = self.patient
+        x, y, z = (x_mm / p.breadth).astype(np.float32), (y_mm / p.depth).astype(np.float32), z_mm / p.height
+        bent = np.stack(
+            [
+                axis + 3.0 * wave(x, y, z)
+                for axis, wave in zip((x[:, None], y[None, :], np.float32(z)), self.bend, strict=True)
+            ]
+        )
+        plane = Plane(x, y, z, bent, _breath(bent[2], sink_mm))
+        fields = {
+            "wobble": self.wobble(x, y, z),
+            "wobble2": self.wobble2(x, y, z),
+            "septa": self.septa(x, y, z),
+            "grain": self.grain(x, y, z),
+        }
+        fields |= body.envelope(plane, p)
+        self._paint(plane, fields)
+        return plane.tissue
+
+    def _paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
+        thorax.lung_fields(plane, fields)
+        abdomen.belly_field(plane, fields)
+        body.paint_outside(plane, self.patient, self._back_mm(), fields["skin"])
+        body.paint_envelope(plane, fields, self.patient)
+        self.lungs.paint(plane, fields)
+        abdomen.paint_diaphragm(plane, fields)
+        self.gut.paint_small_bowel(plane, fields)
+        self.gut.paint(plane, fields)
+        self.liver.paint(plane, fields)
+        self.viscera.paint(plane, fields)
+        self.heart.paint(plane)
+        self.viscera.paint_pelvis(plane, fields)
+        abdomen.paint_back_muscles(plane, self.patient)
+        self.heart.paint_vessels(plane)
+        abdomen.paint_vessels(plane, self.viscera.kidneys)
+        thorax.paint_airway(plane, self.gas_in_gullet)
+        skeleton.paint_ribs(plane, fields)
+        skeleton.paint_sternum(plane, fields)
+        skeleton.paint_shoulders(plane)
+        skeleton.paint_pelvis(plane, self.patient.sex)
+        skeleton.paint_spine(plane)
+
+    def _back_mm(self) -> float:
+        return -118.0 - self.patient.fat_mm * 1.2
+
+
+def _breath(z: np.ndarray, sink_mm: float) -> np.ndarray | float:
+    """Displacement in mm: all of ``sink_mm`` at the dome, fading to the lung apex and to the pelvis (Keall, AAPM TG-76)."""
+    if not sink_mm:
+        return 0.0
+    return np.float32(sink_mm) * np.interp(z, [90, 230, 330, 410, 560], [0, 0.7, 1, 1, 0]).astype(np.float32)

@@ -1,0 +1,137 @@
+"""Cohorts of virtual patients, in the one cohort layout."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from medsynth_lib.conventions import MODALITIES
+from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.nifti import write_nifti
+from medsynth_lib.errors import InputError
+from medsynth_lib.phantom.anatomy import Torso
+from medsynth_lib.phantom.imaging import Imaging
+
+#: Goes up whenever the phantom's images change: part of the cache's key.
+VERSION = 1
+ANATOMIES = {"torso": Torso}
+FORMATS = ("nifti",)
+PAIRINGS = ("exact", "breathing", "unpaired")
+ALL = ("CT", "CECT", "PET", "MR", "LABELS")
+LICENSE = "CC0-1.0"
+#: How far below mid breath the dome stands in each image when pairing is "breathing": CT breathed in, MR breathed out.
+BREATHING_MM = {"CT": 14.0, "CECT": 18.0, "LABELS": 14.0, "MR": -4.0}
+
+
+def make_cohort(
+    out: str | Path,
+    patients: int = 8,
+    region: str = "torso",
+    size: int = 256,
+    seed: int = 0,
+    format: str = "nifti",
+    pairing: str = "exact",
+    slices: int | None = None,
+    spacing_mm: float = 5.0,
+    modalities: Sequence[str] = ALL,
+) -> Path:
+    """Make virtual patients and write them to ``out``: ``cohort.json`` and ``<patient>/<modality>.nii.gz``.
+
+    Args:
+        out: a folder that does not exist yet or is empty.
+        patients: how many; in an unpaired cohort, how many for each modality.
+        region: ``torso`` (neck to upper thigh, 500 mm field of view).
+        size: pixels along a side; PET has half as many.
+        seed: the same seed gives the same bytes.
+        pairing: ``exact``: one anatomy, one breath; ``breathing``: each image in its own breath (``BREATHING_MM``);
+            ``unpaired``: every image is of another patient, on another scanner.
+        slices: that many, spread evenly over the region; by default every ``spacing_mm``.
+        modalities: which images to make.
+
+    Raises:
+        InputError: an argument outside its range, or ``out`` holds something already.
+    """
+    out = Path(out)
+    _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities)
+    with atomic_path(out) as folder:
+        folder.mkdir()
+        people = {}
+        for key, person_seed, words in _people(patients, seed, pairing, modalities):
+            person = _person(ANATOMIES[region](person_seed), size, slices, spacing_mm, pairing)
+            for word, volume in person.volumes(words).items():
+                write_nifti(volume, folder / key / f"{word}.nii.gz")
+            people[key] = asdict(person.anatomy.patient)
+        _describe(folder, region, pairing, seed, modalities, people)
+    return out
+
+
+def default_cohort(
+    region: str = "torso", *, patients: int = 12, slices: int = 24, size: int = 256, pairing="exact"
+) -> Path:
+    """The phantom cohort a lesson uses when no data is given: made once, then kept in the user's cache folder.
+
+    The folder is ``MEDSYNTH_CACHE``, by default ``~/.cache/medsynth``. Raises StorageError if it cannot be written.
+    """
+    cache = Path(os.environ.get("MEDSYNTH_CACHE") or Path.home() / ".cache" / "medsynth")
+    out = cache / f"phantom-{region}-v{VERSION}-{patients}x{slices}-{size}-{pairing}"
+    if not (out / "cohort.json").is_file():
+        make_cohort(out, patients=patients, region=region, size=size, slices=slices, pairing=pairing)
+    return out
+
+
+def _people(patients: int, seed: int, pairing: str, modalities: Sequence[str]):
+    """``(folder, seed, modalities)`` of every person."""
+    if pairing != "unpaired":
+        return [(f"P{index:03d}", seed * 10_000 + index, tuple(modalities)) for index in range(patients)]
+    images = [word for word in modalities if word != "LABELS"]
+    labels = ("LABELS",) if "LABELS" in modalities else ()
+    return [
+        (f"{word}{index:03d}", seed * 10_000 + kind * 1000 + index, (word, *labels))
+        for kind, word in enumerate(images, start=1)
+        for index in range(patients)
+    ]
+
+
+def _person(anatomy: Torso, size: int, slices: int | None, spacing_mm: float, pairing: str) -> Imaging:
+    low, high = anatomy.extent_mm()
+    count = slices or int((high - low) // spacing_mm)
+    gap = (high - low) / count if slices else spacing_mm
+    start = low + gap * np.random.default_rng([anatomy.patient.seed, 10]).uniform(0.2, 0.8)
+    sinks = BREATHING_MM if pairing == "breathing" else {}
+    return Imaging(anatomy, size, start + gap * np.arange(count), min(spacing_mm, gap), sinks)
+
+
+def _describe(folder: Path, region: str, pairing: str, seed: int, modalities: Sequence[str], people: dict) -> None:
+    content = {
+        "name": f"MedSynth phantom, {region}", "license": LICENSE, "synthetic": True, "modalities": list(modalities),
+        "patients": list(people), "notes": f"Simulated; {pairing} pairing; not for clinical use.",
+        "phantom": {"version": VERSION, "region": region, "pairing": pairing, "seed": seed, "truth": people},
+    }  # fmt: skip
+    with atomic_path(folder / "cohort.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities) -> None:
+    for what, value, allowed in (
+        ("region", region, ANATOMIES), ("format", format, FORMATS), ("pairing", pairing, PAIRINGS)
+    ):  # fmt: skip
+        if value not in allowed:
+            raise InputError(f"unknown {what}", rule=f"one of {', '.join(allowed)}", seen=value)
+    for what, value, low, high in (
+        ("patients", patients, 1, 1000), ("size", size, 32, 1024), ("seed", seed, 0, 2**31),
+        ("slices", 1 if slices is None else slices, 1, 2000), ("spacing_mm", spacing_mm, 0.5, 100),
+    ):  # fmt: skip
+        if not low <= value <= high:
+            raise InputError(f"{what} is out of range", rule=f"{low} to {high}", seen=value)
+    if size % 4:
+        raise InputError("size must be a multiple of 4", seen=size)
+    unknown = [word for word in modalities if word not in MODALITIES]
+    if unknown or not modalities:
+        raise InputError("unknown modality", rule=f"any of {', '.join(ALL)}", seen=", ".join(unknown) or "none")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError("the output folder is not empty", where=out, fix="choose another folder, or empty this one")
