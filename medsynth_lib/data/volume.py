@@ -187,7 +187,7 @@ class Volume:
     def _plane_index(self, even_index: np.ndarray) -> np.ndarray:
         """Fractional plane index at an evenly counted index, for planes that are not evenly spaced.
 
-        Beyond the first and the last plane it goes on at the nominal gap, so that the outer planes keep their thickness.
+        Beyond the first and the last plane it goes on at the nominal gap, so the outer planes keep their thickness.
         """
         offset_mm = even_index * self.spacing_mm[self.plane_axis]
         planes = np.arange(len(self.plane_offsets_mm), dtype=float)
