@@ -1,0 +1,178 @@
+"""Execute one notebook so strictly that "ok" means it.
+
+papermill runs as a process of its own, under a time limit for the whole notebook. Refused or found where papermill
+alone is silent: unknown parameters, network access, exceptions that widgets swallow, a dead kernel, an early ``exit()``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from medsynth_lib.course import network_guard, widget_guard
+from medsynth_lib.course.process_tree import Finished, run_tree
+from medsynth_lib.course.verdict import FailingCell, Verdict, judge
+from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.errors import InputError, MedSynthError
+
+KERNEL = "python3"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds that one cell, and the whole notebook, may take."""
+
+    cell_s: int = 1800
+    notebook_s: int = 3600
+
+
+DEFAULT_LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of one notebook; ``status`` is a key of ``verdict.STATUSES``."""
+
+    stem: str
+    status: str
+    error: str = ""
+    cell: FailingCell | None = None
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    notebook: str = ""
+    log: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.status == "ok"
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def check_parameters(source: str | Path, parameters: Mapping[str, Any]) -> None:
+    """Refuse a file that is no notebook, and parameters that its ``parameters`` cell does not have.
+
+    Raises:
+        InputError: not a readable notebook, or no cell tagged ``parameters``.
+        MedSynthError: an unknown parameter; the message lists the known ones.
+    """
+    known = _known_parameters(Path(source))
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise MedSynthError(
+            f"unknown notebook parameter: {', '.join(unknown)}",
+            where=Path(source).name,
+            rule=f"one of {', '.join(known) or 'none: no cell is tagged parameters'}",
+            fix="correct the name, or add it to the cell tagged 'parameters'",
+        )
+
+
+def run_notebook(
+    source: str | Path,
+    out_dir: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int | None = None,
+) -> RunResult:
+    """Execute ``source`` with ``parameters``; leave ``<stem>.ipynb`` and ``stderr.log`` in ``out_dir``.
+
+    The kernel works in ``out_dir/work``, without the network, with ``threads`` CPU threads (default: all cores).
+
+    Raises:
+        MedSynthError: see ``check_parameters``; once the notebook has started, nothing but the result tells.
+    """
+    source, out_dir, parameters = Path(source), Path(out_dir).absolute(), dict(parameters or {})
+    check_parameters(source, parameters)
+    (out_dir / "work").mkdir(parents=True, exist_ok=True)
+    executed, log = out_dir / f"{source.stem}.ipynb", out_dir / "stderr.log"
+    executed.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="medsynth-run-") as scratch:
+        finished = _execute(source, Path(scratch), out_dir / "work", log, parameters, limits, threads)
+        verdict = judge(Path(scratch), finished.returncode, log, limits)
+        _keep(Path(scratch, "executed.ipynb"), executed)
+    return _result(source.stem, verdict, finished, executed, log)
+
+
+def _known_parameters(source: Path) -> list[str]:
+    import papermill
+
+    try:
+        with tempfile.TemporaryDirectory() as scratch:  # papermill would format braces in the path
+            copy = shutil.copyfile(source, Path(scratch, "source.ipynb"))
+            return list(papermill.inspect_notebook(copy))
+    except Exception as error:
+        seen = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError("not a notebook that can be read", where=source.name, seen=seen) from error
+
+
+def _execute(
+    source: Path, scratch: Path, work: Path, log: Path, parameters: dict, limits: Limits, threads: int | None
+) -> Finished:
+    import yaml
+
+    shutil.copyfile(source, scratch / "source.ipynb")
+    (scratch / "parameters.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "--kernel", KERNEL]
+    command += ["--cwd", str(work), "--execution-timeout", str(limits.cell_s), "--no-progress-bar"]
+    command += ["--stderr-file", str(scratch / "cells.log"), "--log-level", "WARNING"]
+    command += ["--parameters_file", "parameters.yaml"] if parameters else []
+    with open(log, "wb") as output:
+        env = kernel_environment(scratch, threads)
+        finished = run_tree(command, cwd=scratch, env=env, output=output, timeout_s=limits.notebook_s)
+        if (scratch / "cells.log").exists():
+            output.write(b"\n--- stderr of the cells ---\n" + (scratch / "cells.log").read_bytes())
+    return finished
+
+
+def kernel_environment(scratch: Path, threads: int | None) -> dict[str, str]:
+    """The environment of papermill and the kernel: both guards, threads, fixed hash seed."""
+    guard, startup = scratch / "guard", scratch / "ipython" / "profile_default" / "startup"
+    guard.mkdir()
+    startup.mkdir(parents=True)
+    shutil.copyfile(network_guard.__file__, guard / "sitecustomize.py")
+    (startup / "00-widget-guard.py").write_text(widget_guard.STARTUP, encoding="utf-8")
+    env = {name: value for name, value in os.environ.items() if name.lower() not in ("mplbackend", "no_proxy")}
+    dead_end = "http://{}:{}".format(*network_guard.DEAD_END)
+    for name in network_guard.PROXY_VARIABLES:
+        env[name] = env[name.upper()] = dead_end
+    return env | {
+        "PYTHONPATH": os.pathsep.join([str(guard), *filter(None, [env.get("PYTHONPATH")])]),
+        "PYTHONHASHSEED": "0",
+        "IPYTHONDIR": str(startup.parent.parent),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "OMP_NUM_THREADS": str(threads or available_cores()),
+        network_guard.LOG_VARIABLE: str(scratch / "network.log"),
+        widget_guard.LOG_VARIABLE: str(scratch / "widgets.log"),
+    }
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _keep(executed: Path, target: Path) -> None:
+    if executed.exists():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(executed, temporary)
+
+
+def _result(stem: str, verdict: Verdict, finished: Finished, executed: Path, log: Path) -> RunResult:
+    return RunResult(
+        stem=stem,
+        status=verdict.status,
+        error=verdict.error,
+        cell=verdict.cell,
+        seconds=round(finished.seconds, 2),
+        peak_mib=round(finished.peak_mib, 1),
+        notebook=str(executed) if executed.exists() else "",
+        log=str(log),
+    )
