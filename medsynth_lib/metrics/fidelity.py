@@ -88,7 +88,8 @@ def ms_ssim(fake: Tensor, target: Tensor, *, data_range: float, mask: Tensor | N
     contrast-structure factor of scale j and M = ``scales``.
     Wang, Simoncelli, Bovik, "Multiscale structural similarity", Asilomar 2003, eq. 7, with its five exponents.
     A negative mean is taken as 0, as others do: a power of it is no real number. A masked mean weighs each coarse pixel
-    by the fraction of it inside the mask.
+    by the fraction of it inside the mask; 5 pixels of the fifth scale are 80 of the image, so a mask that lies wholly
+    within 80 pixels of the border gives NaN.
 
     Only five scales, which need a side of 161 pixels, are *the* MS-SSIM. Fewer must be asked for, use the first
     exponents divided by their sum, and are another measure: print the number of scales beside the score.
