@@ -51,7 +51,7 @@ class Summary:
     excluded: int
 
     def __str__(self) -> str:
-        if not math.isfinite(self.sd) or self.sd == 0:
+        if not self.sd > 1e-6 * abs(self.mean):  # NaN, or rounding
             return f"{self.mean:.4g}" if self.patients else "–"
         decimals = max(0, 1 - math.floor(math.log10(self.sd)))  # two significant digits of the sd
         return f"{self.mean:.{decimals}f} ± {self.sd:.{decimals}f}"
