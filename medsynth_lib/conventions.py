@@ -38,7 +38,7 @@ LossTerms = dict[str, Tensor]
 class Batch:
     """What a system trains on.
 
-    ``source`` and ``target`` are ``(B, C, H, W)`` in [-1, 1]; ``body`` is ``(B, 1, H, W)`` bool, true inside the patient;
+    ``source`` and ``target`` are ``(B, C, H, W)`` in [-1, 1]; ``body`` is ``(B, 1, H, W)`` bool, true in the patient;
     ``labels`` is ``(B, 1, H, W)`` integer. ``names`` says which slice each item is, for error messages.
     """
 
@@ -58,12 +58,17 @@ class Batch:
                 moved[field.name] = value.to(device, non_blocking=True, memory_format=layout)
         return replace(self, **moved)
 
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, from which a GPU copies while it computes."""
+        pinned = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Batch(**{key: one.pin_memory() if isinstance(one, Tensor) else one for key, one in pinned.items()})
+
     def __len__(self) -> int:
         return len(self.source)
 
 
 def axial_slice(array: np.ndarray, index: int) -> np.ndarray:
-    """Slice ``index`` along z of an ``(X, Y, Z)`` RAS+ array, as ``(H, W)``: front at the top, patient's right at the left."""
+    """Slice ``index`` along z of an ``(X, Y, Z)`` RAS+ array, as ``(H, W)``: front on top, patient's right at left."""
     return array[::-1, ::-1, index].T
 
 

@@ -53,8 +53,8 @@ DEFAULT_WINDOWS = {
 def percentile_window(volume: np.ndarray, low: float = 0.5, high: float = 99.5) -> IntensityWindow:
     """Window of an MR volume: its own percentiles over voxels above the mean, since MR has no absolute unit.
 
-    Percentiles of all voxels would depend on how much air surrounds the patient, so only voxels above the volume's mean,
-    which are mostly tissue, set the ceiling; the floor is the percentile of all voxels.
+    Percentiles of all voxels would depend on how much air surrounds the patient, so only voxels above the volume's
+    mean, which are mostly tissue, set the ceiling; the floor is the percentile of all voxels.
     """
     tissue = volume[volume > volume.mean()]
     if tissue.size == 0:

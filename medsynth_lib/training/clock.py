@@ -1,0 +1,55 @@
+"""Time and interruption: images per second, and a Ctrl-C that waits for the step to end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import torch
+
+
+class Timer:
+    """Images per second since the last lap; waits for a GPU to finish before it looks at the clock."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.images = device, 0
+        self.start = self._now()
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def lap(self) -> float:
+        now = self._now()
+        rate = self.images / max(1e-9, now - self.start)
+        self.start, self.images = now, 0
+        return rate
+
+
+@contextlib.contextmanager
+def interrupt_between_steps() -> Iterator[threading.Event]:
+    """Ctrl-C (or the notebook's stop button) sets the event instead of breaking a step in two; a second one raises.
+
+    Outside the main thread Python delivers no signals, and the event stays unset.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def handle(number, frame):
+        if asked.is_set():
+            signal.signal(signal.SIGINT, before)
+            raise KeyboardInterrupt
+        asked.set()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
