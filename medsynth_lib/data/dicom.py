@@ -1,22 +1,17 @@
-"""DICOM series as volumes: HU, SUVbw or MR units, sorted by geometry, padding removed.
-
-Compressed pixels are decoded by pydicom with gdcm (lossless and lossy JPEG), CharLS (JPEG-LS) and OpenJPEG (JPEG 2000).
-"""
+"""DICOM series as volumes: HU, SUVbw or MR units, sorted by geometry, padding removed."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 
 from medsynth_lib.conventions import CT_RANGE_HU, MODALITIES
 from medsynth_lib.data.dicom_geometry import Stack, stack
-from medsynth_lib.data.dicom_header import READERS, DicomSeries, Plane, encoded_as, scan_headers
+from medsynth_lib.data.dicom_header import DicomSeries, Plane, encoded_as, scan_headers
+from medsynth_lib.data.dicom_pixels import decoded
 from medsynth_lib.data.located import located
 from medsynth_lib.data.plausible import checked_values
 from medsynth_lib.data.suv import suv_factor
@@ -27,10 +22,6 @@ from medsynth_lib.errors import InputError
 
 __all__ = ["DicomSeries", "find_series", "read_series"]
 
-PIXEL_KEYWORDS = """
-    Rows Columns NumberOfFrames SamplesPerPixel PhotometricInterpretation PlanarConfiguration BitsAllocated BitsStored
-    HighBit PixelRepresentation PixelData ExtendedOffsetTable ExtendedOffsetTableLengths
-"""
 SPECT = "SPECT (modality NM) is not supported: its voxels are counts, not calibrated activity"
 
 
@@ -91,17 +82,13 @@ def _pixels(placed: Stack, modality: str, factor: float) -> tuple[np.ndarray, in
     """Values of all planes, ``(columns, rows, planes)`` float32, and how many voxels are declared padding."""
     columns, rows, count = placed.grid.shape
     values = np.empty((count, rows, columns), np.float32)
-    by_file = defaultdict(list)
+    by_syntax = defaultdict(lambda: defaultdict(list))
     for index, plane in enumerate(placed.planes):
-        by_file[plane.path].append((index, plane))
-
-    def fill(item: tuple[Path, list[tuple[int, Plane]]]) -> int:
-        frames = _decoded(item[0], (rows, columns))
-        return sum(_fill(values[index], frames, plane, modality, factor) for index, plane in item[1])
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(READERS) as pool:
-        warnings.simplefilter("ignore")
-        padded = sum(pool.map(fill, by_file.items()))
+        by_syntax[encoded_as(plane.tags)][plane.path].append((index, plane))
+    padded = 0
+    for syntax, files in by_syntax.items():
+        for planes, frames in zip(files.values(), decoded(list(files), syntax, (rows, columns)), strict=True):
+            padded += sum(_fill(values[index], frames, plane, modality, factor) for index, plane in planes)
     return values.transpose(2, 1, 0), padded
 
 
@@ -118,23 +105,6 @@ def _fill(out: np.ndarray, frames: np.ndarray, plane: Plane, modality: str, fact
     padding = (rescaled >= low) & (rescaled <= high)
     out[padding] = CT_RANGE_HU[0]
     return int(padding.sum())
-
-
-def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Stored values of a file, ``(frames, rows, columns)``."""
-    try:
-        stored = dcmread(path, specific_tags=PIXEL_KEYWORDS.split()).pixel_array
-    except Exception as error:  # a decoder fed damaged bytes fails in any way it likes
-        raise InputError(
-            "the pixel data cannot be decoded",
-            where=path,
-            seen=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-            fix="the file is truncated or damaged: copy or export it again",
-        ) from error
-    frames = stored[None] if stored.ndim == 2 else stored
-    if frames.ndim != 3 or frames.shape[1:] != size:
-        raise InputError("single-channel images are needed", where=path, seen=f"shape {stored.shape}, not {size}")
-    return frames
 
 
 def _rescale(plane: Plane, modality: str) -> tuple[float, float]:

@@ -1,0 +1,116 @@
+"""SUVbw: the equation by hand, every clock, and every reason to refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from medsynth_lib.data.suv import decayed_dose, suv_factor
+from medsynth_lib.errors import InputError
+from tests.data.dicom_factory import injection, make_series
+
+HOUR = 3600.0
+#: SUVbw per Bq/mL for 70 kg and 350 MBq of F-18 after one hour, worked out by hand.
+AFTER_AN_HOUR = 70_000 / (350e6 * 2 ** (-3600 / 6588))
+
+
+def factor(drug=None, planes=2, **tags):
+    datasets = make_series("PT", np.zeros((planes, 4, 4), np.int16), **tags)
+    for dataset in datasets:
+        dataset.RadiopharmaceuticalInformationSequence = [injection(**(drug or {}))]
+    return suv_factor(datasets)
+
+
+def test_start_decays_the_dose_to_the_series_time():
+    assert factor()[0] == pytest.approx(AFTER_AN_HOUR, rel=1e-12)
+    assert factor()[1] == ()
+
+
+def test_admin_does_not_decay_the_dose():
+    assert factor(DecayCorrection="ADMIN")[0] == pytest.approx(70_000 / 350e6, rel=1e-12)
+
+
+def test_half_the_dose_is_left_after_a_half_life():
+    assert decayed_dose(8.0, 6588, 6588) == 4.0
+    assert decayed_dose(8.0, 0, 6588) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("drug", "tags"),
+    [
+        ({"RadiopharmaceuticalStartTime": "233000"}, {"SeriesTime": "003000", "AcquisitionTime": "003000"}),
+        ({"RadiopharmaceuticalStartDateTime": "20200102100000.00"}, {}),
+        (
+            {"RadiopharmaceuticalStartDateTime": "20200101233000"},
+            {"SeriesTime": "003000", "AcquisitionTime": "003000"},
+        ),
+        ({"RadiopharmaceuticalStartDateTime": "20200102090000+0000"}, {"TimezoneOffsetFromUTC": "+0100"}),
+        ({"RadiopharmaceuticalStartTime": "10"}, {}),
+        ({"RadiopharmaceuticalStartTime": "10:00:00"}, {}),
+        ({"RadiopharmaceuticalStartTime": "100000.000000"}, {"SeriesTime": "110000.000000"}),
+    ],
+    ids=["midnight", "datetime", "datetime over midnight", "time zone", "hour only", "colons", "fractions"],
+)
+def test_an_hour_is_an_hour_however_it_is_written(drug, tags):
+    assert factor(drug, **tags)[0] == pytest.approx(AFTER_AN_HOUR, rel=1e-9)
+
+
+def test_a_series_stored_again_later_counts_from_its_first_acquisition():
+    found, problems = factor(SeriesTime="150000", AcquisitionTime="110000")
+    assert found == pytest.approx(AFTER_AN_HOUR)
+    assert "later than its first acquisition" in problems[0]
+
+
+def test_shifted_dates_fall_back_on_times_of_day_and_say_so():
+    found, problems = factor({"RadiopharmaceuticalStartDateTime": "19990504100000.00"})
+    assert found == pytest.approx(AFTER_AN_HOUR)
+    assert "shifted dates" in problems[0]
+
+
+def test_gml_passes_through():
+    assert factor(Units="GML") == (1.0, ())
+    assert factor(Units="GML", SUVType="BW") == (1.0, ())
+
+
+@pytest.mark.parametrize(
+    ("words", "drug", "tags"),
+    [
+        ("units", {}, {"Units": "CNTS"}),
+        ("units", {}, {"Units": ""}),
+        ("units", {}, {"Units": "PROPCNTS"}),
+        ("not decay-corrected", {}, {"DecayCorrection": "NONE"}),
+        ("unknown decay correction", {}, {"DecayCorrection": ""}),
+        ("not by body weight", {}, {"Units": "GML", "SUVType": "LBM"}),
+        ("PatientWeight is missing", {}, {"PatientWeight": None}),
+        ("PatientWeight is implausible", {}, {"PatientWeight": 70000.0}),
+        ("RadionuclideTotalDose is missing", {"RadionuclideTotalDose": None}, {}),
+        ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350.0}, {}),
+        ("RadionuclideHalfLife is missing", {"RadionuclideHalfLife": None}, {}),
+        ("RadionuclideHalfLife is implausible", {"RadionuclideHalfLife": 1.8}, {}),
+        ("SPECT", {"RadionuclideHalfLife": 21600.0}, {}),
+        ("no injection time", {"RadiopharmaceuticalStartTime": ""}, {}),
+        ("before the injection", {"RadiopharmaceuticalStartTime": "110500"}, {}),
+        ("not in DICOM form", {"RadiopharmaceuticalStartTime": "noon"}, {}),
+        ("not in DICOM form", {"RadiopharmaceuticalStartTime": "100000"}, {"SeriesDate": "2020"}),
+    ],
+)
+def test_what_cannot_become_suv_is_refused_by_name(words, drug, tags):
+    with pytest.raises(InputError) as caught:
+        factor(drug, **tags)
+    assert words in caught.value.what
+
+
+def test_no_injection_and_two_injections_are_refused():
+    datasets = make_series("PT", np.zeros((2, 4, 4), np.int16))
+    for items in ([], [injection(), injection()]):
+        for dataset in datasets:
+            dataset.RadiopharmaceuticalInformationSequence = items
+        with pytest.raises(InputError, match="one injection"):
+            suv_factor(datasets)
+
+
+def test_files_that_disagree_are_refused():
+    datasets = make_series("PT", np.zeros((3, 4, 4), np.int16))
+    datasets[1].PatientWeight = 71.0
+    with pytest.raises(InputError, match="differ between the files"):
+        suv_factor(datasets)
