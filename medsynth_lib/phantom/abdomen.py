@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from medsynth_lib.phantom.body import Patient
-from medsynth_lib.phantom.shapes import Plane, Region, ellipsoid, rotation, tube, tube_region
+from medsynth_lib.phantom.shapes import Plane, Region, Tube, ellipsoid, rotation, smooth_union, tube, tube_region
 from medsynth_lib.phantom.skeleton import spine_y
 
 _SOFT = ("fat", "fibrous fat", "bowel wall", "bowel content", "bowel gas")
@@ -13,7 +13,10 @@ _SOFT = ("fat", "fibrous fat", "bowel wall", "bowel content", "bowel gas")
 
 def belly_field(plane: Plane, fields: dict[str, np.ndarray]) -> None:
     """Adds ``belly``: depth inside the cage, below the diaphragm's 3 mm of muscle, in front of the spine."""
-    spine = np.hypot(plane.x, plane.y - spine_y(plane.z_mm) + 20) - 34
+    behind = (
+        np.interp(plane.z_mm, [100, 130], [-104, spine_y(130) - 20]) if plane.z_mm < 130 else spine_y(plane.z_mm) - 20
+    )
+    spine = np.hypot(plane.x, plane.y - np.float32(behind)) - 34
     fields["belly"] = np.minimum.reduce([fields["cage"] - 2, -fields["dome"] - 3, spine]).astype(np.float32)
 
 
@@ -55,12 +58,16 @@ class Liver:
     def region(self, plane: Plane, fields: dict[str, np.ndarray]) -> Region:
         """Depth inside the liver: the space under the dome, cut by a lower face that rises from right to left."""
         x, y, z = plane.x, plane.y, plane.organ_z
-        # Lower (visceral) face: low at the right flank, high at the left; higher at the back over the kidney.
-        lower = self.tip + np.clip((104 - x) / 100, 0, 2.2) * 52 + np.clip((-10 - y) / 60, 0, 1) * 26
-        left = x - self.left_reach - np.clip((355 - z) / 3.2, -8, 60) - np.clip((20 - y), 0, 90) * 0.9
-        hollow = np.hypot((x + 2) / 1.0, (y + 44) / 1.15) - 46  # room for spine, aorta, crura
-        depth = np.minimum.reduce([fields["belly"] - 1, (z - lower) * 0.8, left * 0.7, hollow])
-        return plane.whole((depth + fields["wobble"] * 2.0).astype(np.float32)).within(fields["belly"])
+        # The lower (visceral) face is lowest at the right flank, higher at the back over the kidney, steep on the left.
+        lower = self.tip + np.clip(104 - x, 0, 220) * 0.52 + np.clip(-10 - y, 0, 60) * 0.45
+        lower += np.clip(10 - x, 0, 90) * 0.35 + np.clip(y, 0, 90) * np.clip((70 - x) / 60, 0, 1) * 0.3
+        # The left lobe is a wedge before the stomach that thins out to the left.
+        wedge = np.minimum((y - 6 - np.clip(10 - x, 0, 90) * 0.5) * 0.8, (x - self.left_reach) * 0.6)
+        hollow = np.hypot(x + 2, (y + 44) / 1.15) - 44  # room for spine, aorta and crura
+        lobes = np.minimum(smooth_union((x - 12) * 0.8, wedge, 14), hollow)
+        depth = -smooth_union((lower - z) * 0.7, -lobes, 12)
+        depth = np.minimum(depth + fields["wobble"] * 3.0, fields["belly"] - 1)
+        return plane.whole(depth.astype(np.float32))
 
     def paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
         """Parenchyma, fissure, vessels, gallbladder."""
@@ -84,8 +91,10 @@ class Gut:
         self.gas = rng.uniform(0.2, 1.0, 3)
         fill = rng.uniform(0.75, 1.2)
         self.stomach = tube(
-            [[-54, -40, 366], [-60, -22, 345], [-62, 8, 316], [-52, 36, 288], [-28, 52, 268], [4, 52, 262], [24, 40, 268]],
-            np.array([22, 30, 29, 25, 20, 16, 9]) * fill, smooth=4,
+            # Down the back of the body and up again in front of it: a cross-section longer than it is wide.
+            [[-58, -38, 360], [-60, -16, 352], [-48, 14, 342], [-64, -6, 320], [-42, 30, 306], [-58, 18, 294], [-38, 46, 280],
+             [-8, 52, 266], [24, 40, 268]],
+            np.array([28, 30, 24, 28, 23, 22, 20, 16, 9]) * fill, smooth=4,
         )  # fmt: skip
         self.duodenum = tube(
             [[24, 40, 268], [38, 22, 268], [42, 4, 250], [40, -4, 222], [26, -2, 206], [0, 6, 204], [-24, 6, 214], [-30, 14, 226]],
@@ -94,8 +103,8 @@ class Gut:
         sag, flex = rng.normal(0, 14), rng.normal(0, 8)
         colon = np.array([
             [84, 14, 92], [90, 12, 112], [94, 8, 140], [96, 2, 180], [94, 0, 215], [86, 8, 236 + flex], [66, 40, 228],
-            [34, 60, 212 + sag], [0, 66, 204 + sag], [-36, 62, 216 + sag], [-66, 44, 250], [-88, 12, 296], [-98, -16, 306],
-            [-104, -22, 280], [-104, -18, 230], [-102, -10, 180], [-96, 4, 130], [-84, 12, 100], [-56, 14, 78], [-26, 4, 86],
+            [34, 60, 212 + sag], [0, 66, 204 + sag], [-36, 62, 216 + sag], [-66, 46, 250], [-84, 34, 290], [-98, 10, 300],
+            [-106, -6, 276], [-104, -14, 230], [-102, -10, 180], [-96, 4, 130], [-84, 12, 100], [-56, 14, 78], [-26, 4, 86],
             [0, -14, 96], [12, -32, 86], [4, -46, 68], [0, -48, 40], [0, -42, 15], [0, -46, -12], [0, -52, -36],
         ], dtype=float)  # fmt: skip
         colon[:18] += rng.normal(0, 3, (18, 3))
@@ -129,23 +138,23 @@ class Gut:
             9,
         ]
         width = width * rng.uniform(0.85, 1.12)
-        self.colon = tube(colon, width, smooth=6)
-        haustra = 1 - 0.13 * np.cos(np.arange(len(self.colon.radii)) * 1.9) ** 2
-        self.colon.radii[:] *= haustra
-        self.small = [_loops(rng) for _ in range(1)]
+        smooth = tube(colon, width, smooth=6)
+        haustra = 1 - 0.13 * np.cos(np.arange(len(smooth.starts) + 1) * 1.9) ** 2
+        self.colon = Tube(smooth.starts, smooth.ends, smooth.start_radii * haustra[:-1], smooth.end_radii * haustra[1:])
+        self.small = _loops(rng)
 
     def paint_small_bowel(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
         """Loops first: everything else lies over them."""
         if not 10 < plane.z_mm < 265:
             return
         room = np.minimum(fields["belly"] - 3, fields["cage"] - 6)
-        for loop in self.small:
-            region = tube_region(plane, loop, organ=True)
-            if region is not None:
-                gas = region.depth - 5.0 + np.minimum(0, (fields["wobble2"][region.window] - 0.9) * 8)
-                region = region.within(room)
-                plane.paint(region, (0, "bowel wall"), (2.2, "bowel content"))
-                plane.paint(Region(region.window, np.minimum(gas, region.depth - 3)), (0, "bowel gas"))
+        region = tube_region(plane, self.small, organ=True)
+        if region is None:
+            return
+        region = region.within(room)
+        plane.paint(region, (-2.5, "fibrous fat"), (0, "bowel wall"), (2.2, "bowel content"))
+        bubbles = (fields["wobble2"][region.window] - 1.3) * 8
+        plane.paint(Region(region.window, np.minimum(region.depth - 4, bubbles)), (0, "bowel gas"))
 
     def paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
         """Colon, duodenum and stomach."""
@@ -174,17 +183,16 @@ class Gut:
         plane.paint(Region(region.window, np.minimum(region.depth - wall_mm, level)), (0, gas))
 
 
-def _loops(rng: np.random.Generator):
-    """One long small-bowel tube that winds through the middle of the belly, layer over layer."""
+def _loops(rng: np.random.Generator) -> Tube:
+    """One long small-bowel tube: columns that climb and fall through the middle of the belly, wandering sideways."""
+    spots = [(x, y) for y in (50, 26, 4) for x in np.arange(-66, 67, 22.0) if abs(x) < (70 if y > 10 else 74)]
     points = []
-    for layer, z in enumerate(np.arange(225, 35, -23)):
-        half = np.interp(z, [40, 90, 150, 225], [46, 70, 70, 58])
-        rows = np.linspace(46, -8 if z > 80 else 4, 3)
-        for row, y in enumerate(rows if layer % 2 else rows[::-1]):
-            xs = np.linspace(-half, half, 5)
-            for x in xs if (row + layer) % 2 else xs[::-1]:
-                points.append(np.array([x, y, z]) + rng.normal(0, 6.5, 3))
-    return tube(points, rng.uniform(9.5, 13.0, len(points)), smooth=3)
+    for number, (x, y) in enumerate(spots):
+        low, high = (48 if y > 0 else 70) + rng.normal(0, 14), rng.normal(222 if x > -20 else 255, 12)
+        heights = np.linspace(low, high, 6)
+        for z in heights if number % 2 else heights[::-1]:
+            points.append(np.array([x, y, z]) + rng.normal(0, (13, 9, 6)))
+    return tube(points, rng.uniform(9.0, 13.5, len(points)), smooth=3)
 
 
 class Viscera:
@@ -192,7 +200,7 @@ class Viscera:
 
     def __init__(self, rng: np.random.Generator, patient: Patient):
         self.sex, self.filling = patient.sex, patient.filling
-        self.spleen = rng.normal([-92, -42, 328], [3, 4, 6]), rng.uniform(0.85, 1.2)
+        self.spleen = rng.normal([-94, -46, 322], [3, 4, 6]), rng.uniform(0.85, 1.2)
         self.kidneys = {
             side: (np.array([side * 62, -42, 262 - 8 * side]) + rng.normal(0, 4, 3), rng.uniform(0.9, 1.1))
             for side in (-1, 1)
@@ -206,7 +214,7 @@ class Viscera:
         """All of them, back to front."""
         centre, size = self.spleen
         spleen = ellipsoid(
-            plane, centre, np.array([24, 44, 54]) * size, rotation(about_z_deg=28, about_y_deg=8), organ=True
+            plane, centre, np.array([27, 44, 56]) * size, rotation(about_z_deg=28, about_y_deg=8), organ=True
         )
         if spleen is not None:
             hilum = 30 - np.hypot(plane.x[spleen.window] + 52, plane.y[spleen.window] + 20)

@@ -28,12 +28,11 @@ class Waves:
 
     def __call__(self, x: np.ndarray, y: np.ndarray, z: float) -> np.ndarray:
         """Values ``(X, Y)`` on a plane; ``x`` and ``y`` are 1-D, in mm."""
-        total = np.zeros((len(x), len(y)), dtype=np.float32)
-        for (kx, ky, kz), phase in zip(self.k, self.phase, strict=True):
-            # sin(a + b) = sin a cos b + cos a sin b: two outer products instead of a sine per pixel.
-            a, b = (kx * x + kz * z + phase)[:, None], (ky * y)[None, :]
-            total += np.sin(a) * np.cos(b) + np.cos(a) * np.sin(b)
-        return total * np.float32(np.sqrt(2 / len(self.phase)))
+        a = np.outer(x, self.k[:, 0]) + np.float32(z) * self.k[:, 2] + self.phase
+        b = np.outer(y, self.k[:, 1])
+        # sin(a + b) = sin a cos b + cos a sin b: one matrix product instead of a sine per pixel.
+        left, right = np.hstack([np.sin(a), np.cos(a)]), np.hstack([np.cos(b), np.sin(b)])
+        return (left @ right.T) * np.float32(np.sqrt(2 / len(self.phase)))
 
 
 class Torso:
@@ -87,6 +86,7 @@ class Torso:
         thorax.lung_fields(plane, fields)
         abdomen.belly_field(plane, fields)
         body.paint_outside(plane, self.patient, self._back_mm(), fields["skin"])
+        outside = plane.tissue.copy()
         body.paint_envelope(plane, fields, self.patient)
         self.lungs.paint(plane, fields)
         abdomen.paint_diaphragm(plane, fields)
@@ -105,6 +105,9 @@ class Torso:
         skeleton.paint_shoulders(plane)
         skeleton.paint_pelvis(plane, self.patient.sex)
         skeleton.paint_spine(plane)
+        # Nothing reaches out of the body or through the skin.
+        plane.paint(plane.whole(np.minimum(fields["skin"], 2.2 - fields["skin"])), (0, "skin"))
+        np.copyto(plane.tissue, outside, where=fields["skin"] <= 0)
 
     def _back_mm(self) -> float:
         return -118.0 - self.patient.fat_mm * 1.2

@@ -98,7 +98,7 @@ def envelope(plane: Plane, patient: Patient) -> dict[str, np.ndarray]:
     if z < 75:
         wall, skin = _hips(plane, wall, skin, fat)
     if z > 470:
-        wall, skin = _shoulders(plane, wall, skin, fat)
+        wall, skin = _shoulders(plane, wall, skin, patient)
     if patient.sex == "F" and 380 < z < 500:
         skin = _breasts(plane, skin, fat)
     a, b, yc, power = _at(_CAGE, z)
@@ -109,28 +109,29 @@ def envelope(plane: Plane, patient: Patient) -> dict[str, np.ndarray]:
 def _hips(plane: Plane, wall: np.ndarray, skin: np.ndarray, fat: float) -> tuple[np.ndarray, np.ndarray]:
     """Thighs that part below the crotch, and buttocks with the cleft between them."""
     z = plane.z_mm
-    thigh = [superellipse(plane, 76, 84, -14, 2.1, side * 90) for side in (-1, 1)]
-    thighs_wall = np.maximum(*thigh)
     layer = fat * 0.8 + 3
-    thick = [superellipse(plane, min(76 + layer, 88.5), 84 + layer, -14, 2.1, side * 90) for side in (-1, 1)]
-    thighs_skin = np.maximum(*thick)
-    buttocks = [superellipse(plane, 84, 62, -62, 2.2, side * 80) for side in (-1, 1)]
+    thighs, thick = (
+        np.maximum(*(superellipse(plane, width, 84 + more, -14, 2.1, side * 90) for side in (-1, 1)))
+        for width, more in ((76, 0), (min(76 + layer, 88.5), layer))
+    )
     sink = np.float32(np.interp(z, [-80, -20, 40, 75], [28, 2, 4, 30]))
-    fade = np.float32(np.clip((-45 - z) / 25, 0, 1) * 400)  # the trunk ends at the crotch
-    wall = smooth_union(smooth_union(wall - fade, thighs_wall - max(z, 0) * 1.2, 14), np.maximum(*buttocks) - sink, 6)
-    padded = np.maximum(*buttocks) + fat * 0.9 + 3 - sink
-    cleft = np.float32(np.interp(z, [-60, -20, 45, 75], [30, 28, 18, 0])) - np.abs(plane.x) * 3
-    skin = smooth_union(smooth_union(skin - fade, thighs_skin - max(z, 0) * 1.2, 14), padded, 6)
-    behind = plane.y < -70
-    return wall, np.where(behind & (cleft > 0), np.minimum(skin, -65 - cleft * 0.8 - plane.y - 40), skin)
+    buttocks = np.maximum(*(superellipse(plane, 84, 62, -62, 2.2, side * 80) for side in (-1, 1))) - sink
+    fade, above = np.float32(np.clip((-45 - z) / 25, 0, 1) * 400), np.float32(max(z, 0) * 1.2)
+    wall = smooth_union(smooth_union(wall - fade, thighs - above, 14), buttocks, 6)
+    skin = smooth_union(smooth_union(skin - fade, thick - above, 14), buttocks + np.float32(fat * 0.9 + 3), 6)
+    floor = np.float32(np.interp(z, [-70, -40, 0, 40, 75], [-40, -55, -78, -98, -140]))
+    cleft = np.abs(plane.x) - np.sqrt(np.maximum(floor - plane.y, 0)) * 1.1
+    return wall, np.where(plane.y < floor, np.minimum(skin, cleft), skin)
 
 
-def _shoulders(plane: Plane, wall: np.ndarray, skin: np.ndarray, fat: float) -> tuple[np.ndarray, np.ndarray]:
-    """Shoulders, and the upper arms stretched up past the head as in a PET/CT scan."""
-    layer = 3 + fat * 0.3
+def _shoulders(plane: Plane, wall: np.ndarray, skin: np.ndarray, patient: Patient) -> tuple[np.ndarray, np.ndarray]:
+    """Shoulders, and the upper arms stretched up past the head as in a PET/CT scan, but for one that is down."""
+    layer = 3 + patient.fat_mm * 0.3
     for side in (-1, 1):
-        arm = tube([[side * 140, -24, 525], [side * 168, -22, 560], [side * 205, -8, 700]], [44, 46, 38])
-        region = tube_region(plane, arm)
+        points = [[side * 140, -24, 525], [side * 168, -22, 560], [side * 205, -8, 700]]
+        if side == patient.arm_down:
+            points = [[side * 140, -24, 535], [side * 160, -22, 540], [side * 175, -20, 500]]
+        region = tube_region(plane, tube(points, [44, 46, 38]))
         if region is None:
             continue
         for field, extra in ((wall, 0.0), (skin, layer)):
@@ -153,16 +154,35 @@ def paint_envelope(plane: Plane, fields: dict[str, np.ndarray], patient: Patient
     """Skin, fat with its septa, the muscle wall with the fat planes between muscles, and the fat inside the cage."""
     skin, wall, cage, septa = fields["skin"], fields["wall"], fields["cage"], fields["septa"]
     plane.paint(plane.whole(skin), (0, "skin"), (2.2, "fat"))
-    plane.paint(plane.whole(np.minimum(skin - 5, 0.05 - np.abs(septa))), (0, "fibrous fat"))
+    plane.paint(plane.whole(np.minimum(skin - 5, 0.06 - np.abs(fields["wobble2"]))), (0, "fibrous fat"))
+    if patient.sex == "F" and 385 < plane.z_mm < 490:
+        gland = np.minimum.reduce([skin - 9, -wall - 3, fields["wobble2"] * 9 + 1, plane.y - 60])
+        plane.paint(plane.whole(gland), (0, "breast gland"))
     plane.paint(plane.whole(wall), (0, "muscle"))
-    if plane.z_mm > 470 or plane.z_mm < 110:  # limbs girdles: bundles of muscle in fat
-        plane.paint(plane.whole(np.minimum(wall - 4, 0.10 - np.abs(septa))), (0, "fat"))
+    if plane.z_mm > 470 or plane.z_mm < 110:  # bundles of muscle in fat, at the shoulders and the hips
+        gap = np.clip(0.06 + 0.10 * fields["wobble"], 0, 0.2) - np.abs(septa)
+        plane.paint(plane.whole(np.minimum(wall - 4, gap)), (0, "fat"))
+        if plane.z_mm < 70:
+            _paint_buttock_planes(plane, wall)
     elif plane.z_mm < 330:  # the flat muscles of the belly
         sheet = np.minimum(wall - 3, 1.0 - np.abs(cage + 8.5))
-        plane.paint(plane.whole(np.minimum(sheet, plane.y + 40)), (0, "fat"))
+        plane.paint(plane.whole(np.minimum.reduce([sheet, plane.y + 40, np.abs(plane.x) - 52])), (0, "fat"))
+        midline = np.minimum.reduce([wall - 1, -cage, 1.6 - np.abs(plane.x), plane.y])  # linea alba
+        plane.paint(plane.whole(midline), (0, "fibrous fat"))
     else:  # latissimus and serratus over the ribs
         plane.paint(plane.whole(np.minimum(wall - 3, 1.6 - np.abs(cage + 13.5))), (0, "fat"))
     plane.paint(plane.whole(np.minimum(cage, wall - 4)), (0, "fat"))
+
+
+def _paint_buttock_planes(plane: Plane, wall: np.ndarray) -> None:
+    """Fat between gluteus maximus and medius, beside the rectum, and around the femoral vessels in the groin."""
+    for side in (-1, 1):
+        x, y = plane.x * side, plane.y
+        sheet = 2.0 - np.abs(np.hypot(x - 82, y + 2) - np.float32(np.interp(plane.z_mm, [-60, 60], [64, 72])))
+        sheet = np.minimum.reduce([sheet, wall - 6, x - 20, -y - 0.45 * (x - 82), np.full_like(y, plane.z_mm + 70)])
+        plane.paint(plane.whole(sheet), (0, "fat"))
+        plane.paint(ellipsoid(plane, (side * 32, -54, -22), (22, 28, 34)), (0, "fat"))
+        plane.paint(ellipsoid(plane, (side * 80, 44, 0), (24, 17, 60)), (0, "fat"), over=("muscle",))
 
 
 def paint_outside(plane: Plane, patient: Patient, back_mm: float, skin: np.ndarray) -> None:

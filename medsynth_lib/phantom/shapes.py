@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -32,6 +33,14 @@ class Region:
     def carve(self, field: np.ndarray) -> Region:
         """The part of the region where ``field`` is not positive."""
         return Region(self.window, np.minimum(self.depth, -field[self.window]))
+
+
+@cache
+def _members(names: tuple[str, ...]) -> np.ndarray:
+    """Tissue code -> whether it is one of ``names``."""
+    table = np.zeros(256, dtype=bool)
+    table[[CODE[name] for name in names]] = True
+    return table
 
 
 class Plane:
@@ -68,7 +77,7 @@ class Plane:
         if region is None:
             return
         target = self.tissue[region.window]
-        allowed = None if over is None else np.isin(target, [CODE[name] for name in over])
+        allowed = None if over is None else _members(tuple(over))[target]
         for start, name in layers:
             mask = region.depth > start
             if allowed is not None:
@@ -109,60 +118,63 @@ def ellipsoid(
     return Region(window, (1 - level) * np.float32(min(radii)))
 
 
-@dataclass(frozen=True)
 class Tube:
-    """A bent tube: ``points`` ``(n, 3)`` in mm and the radius at each."""
+    """A bent tube, or several: straight pieces from ``starts`` to ``ends`` (``(n, 3)`` mm), radii linear along each."""
 
-    points: np.ndarray
-    radii: np.ndarray
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, start_radii: np.ndarray, end_radii: np.ndarray):
+        self.starts, self.ends, self.start_radii, self.end_radii = starts, ends, start_radii, end_radii
+        widest = np.maximum(start_radii, end_radii)[:, None]
+        self.low, self.high = np.minimum(starts, ends) - widest, np.maximum(starts, ends) + widest
 
 
 def tube(points, radii, *, smooth: int = 0) -> Tube:
     """A tube through points; ``smooth`` > 0 puts that many points of a Catmull-Rom curve between each two."""
     points = np.asarray(points, dtype=float)
-    radii = np.broadcast_to(np.asarray(radii, dtype=float), len(points)).copy()
+    radii = np.broadcast_to(np.asarray(radii, dtype=float), len(points))
+    both = np.column_stack([points, radii])
     if smooth:
-        both = np.column_stack([points, radii])
         padded = np.vstack([2 * both[0] - both[1], both, 2 * both[-1] - both[-2]])
         t = np.linspace(0, 1, smooth + 1, endpoint=False)[:, None]
         p0, p1, p2, p3 = (padded[k : len(padded) - 3 + k, None] for k in range(4))
-        curve = 0.5 * (
-            2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * (p1 - p2) + p3 - p0) * t**3
-        )
+        bend = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * (p1 - p2) + p3 - p0) * t**3
+        curve = 0.5 * (2 * p1 + (p2 - p0) * t + bend)
         both = np.vstack([curve.reshape(-1, 4), both[-1:]])
-        points, radii = both[:, :3], both[:, 3]
-    return Tube(points, radii)
+    return Tube(both[:-1, :3], both[1:, :3], both[:-1, 3], both[1:, 3])
+
+
+def bundle(tubes: Sequence[Tube]) -> Tube:
+    """Several tubes as one, so that a plane meets them all in one go."""
+    parts = ("starts", "ends", "start_radii", "end_radii")
+    return Tube(*(np.concatenate([getattr(one, part) for one in tubes]) for part in parts))
 
 
 def tube_region(plane: Plane, pipe: Tube, *, organ: bool = False) -> Region | None:
     """Depth inside a tube: the radius minus the distance to the nearest piece of its centre line."""
-    ends = np.stack([pipe.points[:-1], pipe.points[1:]])
-    widest = np.maximum(pipe.radii[:-1], pipe.radii[1:])
-    low, high = ends.min(axis=0), ends.max(axis=0)
-    near = (plane.z_mm > low[:, 2] - widest - plane.reach_mm) & (plane.z_mm < high[:, 2] + widest + plane.reach_mm)
-    pieces = np.nonzero(near)[0]
+    near = (plane.z_mm > pipe.low[:, 2] - plane.reach_mm) & (plane.z_mm < pipe.high[:, 2] + plane.reach_mm)
+    pieces = np.flatnonzero(near)
     if not len(pieces):
         return None
-    box_low, box_high = low[pieces] - widest[pieces, None], high[pieces] + widest[pieces, None]
-    outer = plane.window(box_low[:, 0].min(), box_high[:, 0].max(), box_low[:, 1].min(), box_high[:, 1].max())
+    low, high = pipe.low[pieces], pipe.high[pieces]
+    outer = plane.window(low[:, 0].min(), high[:, 0].max(), low[:, 1].min(), high[:, 1].max())
     if outer is None:
         return None
     depth = np.full(plane.x.shape, -1e3, dtype=np.float32)
-    for k, (x0, y0, _), (x1, y1, _) in zip(pieces, box_low, box_high, strict=True):
-        window = plane.window(x0, x1, y0, y1)
+    for k in pieces:
+        window = plane.window(pipe.low[k, 0], pipe.high[k, 0], pipe.low[k, 1], pipe.high[k, 1])
         if window is not None:
-            piece = _capsule(plane, window, pipe, k, organ)
-            np.maximum(depth[window], piece, out=depth[window])
+            np.maximum(depth[window], _capsule(plane, window, pipe, k, organ), out=depth[window])
     return Region(outer, depth[outer])
 
 
 def _capsule(plane: Plane, window: Window, pipe: Tube, k: int, organ: bool) -> np.ndarray:
-    a, d = pipe.points[k].astype(np.float32), (pipe.points[k + 1] - pipe.points[k]).astype(np.float32)
+    a, d = pipe.starts[k].astype(np.float32), (pipe.ends[k] - pipe.starts[k]).astype(np.float32)
     z = plane.organ_z if organ else plane.z
     px, py, pz = plane.x[window] - a[0], plane.y[window] - a[1], z[window] - a[2]
-    t = np.clip((px * d[0] + py * d[1] + pz * d[2]) / np.float32(d @ d + 1e-6), 0, 1)
+    t = (px * d[0] + py * d[1] + pz * d[2]) / np.float32(d @ d + 1e-6)
+    np.maximum(np.minimum(t, 1, out=t), 0, out=t)
     gap = np.sqrt((px - t * d[0]) ** 2 + (py - t * d[1]) ** 2 + (pz - t * d[2]) ** 2)
-    return np.float32(pipe.radii[k]) + t * np.float32(pipe.radii[k + 1] - pipe.radii[k]) - gap
+    radius = np.float32(pipe.start_radii[k])
+    return radius + t * np.float32(pipe.end_radii[k] - radius) - gap
 
 
 def superellipse(plane: Plane, half_width: float, half_depth: float, y_centre: float, power: float, x_centre=0.0):

@@ -142,10 +142,8 @@ def paint_shoulders(plane: Plane) -> None:
         return
     for side in (-1, 1):
         s = np.array([side, 1, 1])
-        blade = tube(np.array([[92, -106, 425], [100, -112, 480], [112, -110, 530], [122, -98, 548]]) * s, [2, 3, 4, 6])
         _scapula(plane, side)
-        _bone(plane, tube_region(plane, blade), "Scapula", 1.5)
-        spine = tube(np.array([[80, -118, 528], [118, -112, 545], [150, -70, 566], [158, -40, 570]]) * s, [4, 5, 6, 6])
+        spine = tube(np.array([[80, -97, 528], [116, -91, 545], [146, -68, 562], [156, -42, 566]]) * s, [4, 5, 6, 6])
         _bone(plane, tube_region(plane, spine), "Scapula", 1.8)
         clavicle = tube(
             np.array([[16, 42, 538], [50, 44, 550], [95, 18, 562], [140, -14, 570], [152, -28, 570]]) * s,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medsynth_lib.phantom.shapes import Plane, Region, Tube, ellipsoid, rotation, tube, tube_region
+from medsynth_lib.phantom.shapes import Plane, Tube, bundle, ellipsoid, rotation, tube, tube_region
 from medsynth_lib.phantom.skeleton import spine_y
 
 #: Highest point of each dome of the diaphragm at mid breath: T9/T10 on the right, 15 mm lower on the left.
@@ -14,10 +14,10 @@ DOME_MM = {1: 398.0, -1: 383.0}
 def diaphragm(plane: Plane) -> np.ndarray:
     """Height of the diaphragm over every pixel ``(X, Y)``: two domes that fall steeply to the ribs, most at the back."""
     edge = 322 + 0.32 * plane.y
-    right = np.where(plane.x > 0, DOME_MM[1], DOME_MM[-1]) - edge
-    ratio = ((np.abs(plane.x) - 58) / 64) ** 2 + ((plane.y - 4) / 88) ** 2
-    middle = np.clip(1 - np.abs(plane.x) / 30, 0, 1) * 12  # the central tendon under the heart lies lower
-    return edge + right * np.sqrt(np.clip(1 - ratio, 0, 1)) - middle
+    peak = np.where(plane.x > 0, DOME_MM[1], DOME_MM[-1]).astype(np.float32)
+    ratio = np.abs(plane.x / 122) ** 3 + np.abs((plane.y - 4) / 91) ** 2.4
+    middle = np.clip(1 - np.abs(plane.x) / 45, 0, 1) * 8  # the central tendon under the heart lies lower
+    return edge + (peak - edge) * np.sqrt(np.clip(1 - ratio, 0, 1)) - middle
 
 
 def lung_fields(plane: Plane, fields: dict[str, np.ndarray]) -> None:
@@ -38,39 +38,35 @@ class Lungs:
     """A tree of vessels and bronchi in each lung, drawn once for the patient."""
 
     def __init__(self, rng: np.random.Generator):
-        self.vessels: list[Tube] = []
-        self.bronchi: list[Tube] = []
+        vessels: list[Tube] = []
+        bronchi: list[Tube] = []
         for side in (-1, 1):
             hilum = np.array([side * 34, -12, 474 + 4 * side], dtype=float)
             for _ in range(20):
-                self._grow(rng, hilum, _direction(rng, side), rng.uniform(3.4, 5.0), 4)
+                _grow(vessels, rng, hilum, _direction(rng, side), rng.uniform(3.4, 5.0), 4)
             for _ in range(5):
                 way = _direction(rng, side)
-                self.bronchi.append(tube([hilum, hilum + way * 18, hilum + way * 42], [3.6, 2.6, 1.4]))
+                bronchi.append(tube([hilum, hilum + way * 18, hilum + way * 42], [3.6, 2.6, 1.4]))
 
-    def _grow(self, rng, start, way, radius, generations):
-        end = start + way * rng.uniform(18, 34)
-        thin = radius * 0.72
-        self.vessels.append(tube([start, end], [radius, thin]))
-        if generations:
-            for _ in range(2):
-                turn = way + rng.normal(0, 0.42, 3)
-                self._grow(rng, end, turn / np.linalg.norm(turn), thin, generations - 1)
+        self.vessels, self.bronchi = bundle(vessels), bundle(bronchi)
 
     def paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
         """Parenchyma, then its tree."""
         if not 270 < plane.z_mm < 600:
             return
         plane.paint(plane.whole(fields["lung"]), (0, "lung"))
-        for one in self.vessels:
-            plane.paint(tube_region(plane, one, organ=True), (0, "lung vessel"), over=("lung",))
-        for one in self.bronchi:
-            plane.paint(
-                tube_region(plane, one, organ=True),
-                (-1.2, "lung vessel"),
-                (0, "bronchus"),
-                over=("lung", "lung vessel"),
-            )
+        plane.paint(tube_region(plane, self.vessels, organ=True), (0, "lung vessel"), over=("lung",))
+        bronchi = tube_region(plane, self.bronchi, organ=True)
+        plane.paint(bronchi, (-1.2, "lung vessel"), (0, "bronchus"), over=("lung", "lung vessel"))
+
+
+def _grow(tree: list[Tube], rng: np.random.Generator, start, way, radius: float, generations: int) -> None:
+    end = start + way * rng.uniform(18, 34)
+    thin = radius * 0.72
+    tree.append(tube([start, end], [radius, thin]))
+    for _ in range(2 if generations else 0):
+        turn = way + rng.normal(0, 0.42, 3)
+        _grow(tree, rng, end, turn / np.linalg.norm(turn), thin, generations - 1)
 
 
 def _direction(rng: np.random.Generator, side: int) -> np.ndarray:
@@ -83,8 +79,8 @@ class Heart:
 
     def __init__(self, rng: np.random.Generator, size: float):
         self.size = size * rng.normal(1, 0.05)
-        self.axes = rotation(about_z_deg=-42 + rng.normal(0, 5), about_x_deg=0, about_y_deg=-24)
-        self.centre = np.array([-20, 24, 428]) + rng.normal(0, 3, 3)
+        self.axes = rotation(about_z_deg=-36 + rng.normal(0, 5), about_y_deg=22)
+        self.centre = np.array([-14, 20, 420]) + rng.normal(0, 3, 3)
         self.arch = tube(
             [[-6, 16, 455], [16, 26, 470], [20, 28, 495], [12, 14, 518], [-8, -12, 523], [-22, -34, 512], [-24, -48, 485],
              [-22, -46, 420], [-16, -32, 350], [-10, -12, 290]],
@@ -96,25 +92,20 @@ class Heart:
         return self.centre + np.array([right, front, up]) * self.size
 
     def paint(self, plane: Plane) -> None:
-        """Pericardial fat, myocardium, blood."""
+        """Pericardial fat, then atria and ventricles: myocardium around blood."""
         if not 340 < plane.z_mm < 520:
             return
-        s, a = self.size, self.axes
-        fat = ellipsoid(plane, self.centre, np.array([66, 50, 54]) * s, a, organ=True)
-        plane.paint(fat, (0, "fat"), over=("lung", "lung vessel", "fat", "bronchus", "liver", "muscle"))
-        for centre, radii, wall in (
-            (self._at(-22, -8, -6), (46, 31, 32), 10.0),  # left ventricle: thick
-            (self._at(8, 18, -12), (44, 24, 32), 3.5),  # right ventricle, in front
+        over = ("lung", "lung vessel", "fat", "bronchus", "liver", "liver vessel", "muscle", "myocardium")
+        sac = ellipsoid(plane, self._at(-4, 2, 0), np.array([74, 54, 54]) * self.size, self.axes, organ=True)
+        plane.paint(sac, (0, "fat"), over=over)
+        for place, radii, wall, axes in (
+            ((16, -34, 26), (32, 19, 22), 2.2, None),  # left atrium, at the back
+            ((44, -2, 6), (24, 29, 35), 2.2, None),  # right atrium
+            ((10, 22, -4), (52, 25, 34), 3.2, self.axes),  # right ventricle, in front
+            ((-24, -4, -4), (50, 31, 33), 9.5, self.axes),  # left ventricle: thick
         ):
-            region = ellipsoid(plane, centre, np.array(radii) * s, a, organ=True)
-            plane.paint(region, (0, "myocardium"), (wall, "heart blood"))
-        lv = ellipsoid(plane, self._at(-22, -8, -6), np.array([46, 31, 32]) * s, a, organ=True)
-        plane.paint(lv, (0, "myocardium"), (10, "heart blood"))
-        for centre, radii in ((self._at(34, 2, -4), (24, 24, 32)), (self._at(8, -34, 18), (34, 18, 24))):
-            region = ellipsoid(plane, centre, np.array(radii) * s, organ=True)
-            plane.paint(
-                region, (0, "myocardium"), (2.2, "heart blood"), over=("fat", "lung", "lung vessel", "myocardium")
-            )
+            region = ellipsoid(plane, self._at(*place), np.array(radii) * self.size, axes, organ=True)
+            plane.paint(region, (0, "myocardium"), (wall, "heart blood"), over=(*over, "heart blood"))
 
     def paint_vessels(self, plane: Plane) -> None:
         """Pulmonary trunk and arteries, pulmonary veins, caval veins, aorta with its arch and the branches to the neck."""
@@ -160,7 +151,7 @@ def paint_airway(plane: Plane, gas_in_gullet: bool) -> None:
         ([[1, -12, 497], [18, -14, 482], [36, -14, 472]], [8.5, 8, 7]),
         ([[1, -12, 497], [-20, -18, 478], [-42, -20, 466]], [8.5, 7, 6.2]),
     ):
-        plane.paint(tube_region(plane, tube(points, radii, smooth=2)), (-2.0, "airway wall"), (0, "airway"))
+        plane.paint(tube_region(plane, tube(points, radii, smooth=2)), (-1.4, "airway wall"), (0, "airway"))
 
 
 def _paint_neck(plane: Plane) -> None:
@@ -170,8 +161,3 @@ def _paint_neck(plane: Plane) -> None:
         lobe = ellipsoid(plane, (side * 18, 6, 588), (10, 13, 24))
         plane.paint(lobe, (-1.5, "fat"), (0, "thyroid"))
     plane.paint(ellipsoid(plane, (0, 18, 582), (16, 5, 8)), (0, "thyroid"))
-
-
-def above_diaphragm(region: Region, fields: dict[str, np.ndarray]) -> Region:
-    """The part of a region over the diaphragm."""
-    return region.within(fields["dome"])

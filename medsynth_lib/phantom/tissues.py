@@ -46,7 +46,7 @@ class Tissue:
 
 _ROWS = """
 air               | Background       | air           | .0012 |  0 |  0 |   0 |   0 | 0.00 | .00 |    1 |    1 | .00
-couch shell       | Background       | carbon fibre  | .80   |  0 |  0 |   0 |   0 | 0.00 | .00 |    1 |    1 | .00
+couch shell       | Background       | carbon fibre  | .98   |  0 |  0 |   0 |   0 | 0.00 | .00 |    1 |    1 | .00
 couch foam        | Background       | foam          | .05   |  0 |  0 |   0 |   0 | 0.00 | .00 |    1 |    1 | .00
 cloth             | Background       | cotton        | .25   |  0 | 40 |   0 |   0 | 0.00 | .00 |    1 |    1 | .00
 skin              | Skin             | skin          | 1.05  | 10 |  5 |   5 |  15 | 0.60 | .20 |  900 |   30 | .60
