@@ -1,5 +1,6 @@
 # Every target sets up .venv by itself the first time; afterwards that step takes no time.
-#   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]   make test   make lab   make lint   make lock   make clean
+#   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]   make lab
+#   make test   make nightly   make lint   make lock   make clean
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -12,7 +13,7 @@ PROFILE ?= $(if $(DATA_ROOT),lesson,smoke)
 PIP := $(RUN)/python -m pip --disable-pip-version-check
 
 .DELETE_ON_ERROR:
-.PHONY: help lessons test lab lint lock clean
+.PHONY: help lessons test nightly lab lint lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile | sed 's/   /\n/g'
@@ -21,6 +22,9 @@ lessons: $(READY)
 	@$(RUN)/medsynth lessons run --profile "$(PROFILE)" --out "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
 
 test: lint
+	@$(RUN)/python -m pytest -m "not nightly" $(TESTS)
+
+nightly: lint
 	@$(RUN)/python -m pytest $(TESTS)
 
 lab: $(READY)

@@ -39,9 +39,8 @@ FAULTS = {
 def test_fault_is_caught_with_its_own_cause(tmp_path, name):
     cells, status, words, index = FAULTS[name]
     source = write_notebook(tmp_path / "tiny.ipynb", *cells)
-    result = run_notebook(
-        source, tmp_path / "out", {"SEED": 3}, limits=Limits(cell_s=5 if name == "endless cell" else 60)
-    )
+    limits = Limits(cell_s=5 if name == "endless cell" else 60)
+    result = run_notebook(source, tmp_path / "out", {"SEED": 3}, limits=limits)
     assert (result.status, index) == (status, result.cell and result.cell.index), result
     assert words in result.error
     assert Path(result.notebook).name == "tiny.ipynb"
