@@ -1,0 +1,175 @@
+"""Cohorts: every patient is found, the right images are paired, and the report says what is there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from medsynth_lib.data.cohort import discover, read_cohort_json, write_cohort_json
+from medsynth_lib.data.inspect import convert, format_report, inspect
+from medsynth_lib.data.nifti import read_nifti, write_nifti
+from medsynth_lib.data.volume import Volume
+from medsynth_lib.errors import InputError
+from tests.data.dicom_factory import make_series, save, stored_values
+
+
+def write(path, modality, *, shape=(8, 9, 6), origin=(0, 0, 0), spacing=2.0):
+    rng = np.random.default_rng(len(str(path)))
+    ranges = {"CT": (-1000, 1000), "CECT": (-1000, 1000), "PET": (0, 9), "MR": (0, 500), "LABELS": (0, 3)}
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = origin
+    array = rng.integers(*ranges[modality], shape)
+    array = array.astype(np.int32 if modality == "LABELS" else np.float32)
+    return write_nifti(Volume(array, affine, modality, "label" if modality == "LABELS" else "a.u."), path)
+
+
+@pytest.fixture
+def cohort_folder(tmp_path):
+    for patient in ("p1", "p2"):
+        for modality in ("CT", "PET", "LABELS"):
+            write(tmp_path / patient / f"{modality}.nii.gz", modality)
+    write_cohort_json(
+        tmp_path, name="tiny", license="CC0", patients=["p1", "p2"], modalities=["ct", "PET", "LABELS"], synthetic=True
+    )
+    return tmp_path
+
+
+def test_the_canonical_layout(cohort_folder):
+    cohort = discover(cohort_folder)
+    assert (cohort.name, cohort.license, cohort.synthetic) == ("tiny", "CC0", True)
+    assert [patient.key for patient in cohort.patients] == ["p1", "p2"]
+    assert set(cohort.patients[0].modalities) == {"CT", "PET", "LABELS"}
+    assert cohort.skipped == ()
+    assert [(pair.patient, pair.source.modality) for pair in cohort.pairs("PET", "CT")] == [
+        ("p1", "PET"),
+        ("p2", "PET"),
+    ]
+    assert cohort.pairs("PET", "CT")[0].source.read().array.max() <= 9
+
+
+def test_missing_and_unlisted_patients_are_reported(cohort_folder):
+    shutil.rmtree(cohort_folder / "p2")
+    write(cohort_folder / "p3" / "CT.nii.gz", "CT")
+    cohort = discover(cohort_folder)
+    assert "1 patients without images: p2" in cohort.problems[0]
+    assert [(path.parent.name, reason) for path, reason in cohort.skipped] == [
+        ("p3", "its patient is not listed in cohort.json")
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"patients": 3}', '{"patients": ["../x"]}', '{"patients": [], "modalities": ["XRAY"]}', "[" * 100000],
+)
+def test_a_damaged_description_is_refused(cohort_folder, content):
+    (cohort_folder / "cohort.json").write_text(content)
+    with pytest.raises(InputError):
+        discover(cohort_folder)
+
+
+def test_descriptions_round_trip(cohort_folder):
+    assert read_cohort_json(cohort_folder / "cohort.json")["modalities"] == ["CT", "PET", "LABELS"]
+    with pytest.raises(InputError, match="unknown modality"):
+        write_cohort_json(cohort_folder, name="x", license="x", patients=[], modalities=["XRAY"])
+
+
+def test_folders_that_only_name_a_modality_are_not_patients(tmp_path):
+    write(tmp_path / "sub-01" / "ses-1" / "anat" / "T1w.nii.gz", "MR")
+    write(tmp_path / "sub-01" / "pet" / "pet.nii.gz", "PET")
+    write(tmp_path / "sub-02" / "CT" / "CT image.nii.gz", "CT")
+    assert [patient.key for patient in discover(tmp_path).patients] == ["sub-01", "sub-02"]
+
+
+def test_of_several_the_most_overlapping_is_paired_and_told(tmp_path):
+    write(tmp_path / "p" / "CT.nii.gz", "CT")
+    write(tmp_path / "p" / "PET_far.nii.gz", "PET", origin=(0, 0, 8))
+    write(tmp_path / "p" / "PET_near.nii.gz", "PET", origin=(0, 0, 2))
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.source.path.name == "PET_near.nii.gz"
+    assert "2 PET images" in pair.problems[0]
+    assert discover(tmp_path).patients[0].modalities["PET"].path.name == "PET_near.nii.gz"
+
+
+def test_images_apart_are_no_pair(tmp_path):
+    write(tmp_path / "p" / "CT.nii.gz", "CT")
+    write(tmp_path / "p" / "PET.nii.gz", "PET", origin=(0, 0, 500))
+    cohort = discover(tmp_path)
+    assert "do not overlap" in cohort.unpaired("PET", "CT")["p"]
+    with pytest.raises(InputError, match="do not overlap"):
+        cohort.pairs("PET", "CT")
+
+
+def test_dicom_pairs_share_a_frame_of_reference(tmp_path):
+    frame, stored = "1.2.840.1", stored_values()
+    save(make_series("CT", stored, FrameOfReferenceUID=frame), tmp_path / "a")
+    save(make_series("PT", stored, FrameOfReferenceUID=frame), tmp_path / "b")
+    save(make_series("PT", stored, FrameOfReferenceUID="1.2.840.2"), tmp_path / "c")
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.source.path.name == "b"
+    shutil.rmtree(tmp_path / "b")
+    assert "frame of reference" in next(iter(discover(tmp_path).unpaired("PET", "CT").values()))
+
+
+def test_no_identifier_is_in_cohort_or_report(tmp_path):
+    save(make_series(), tmp_path / "a")
+    cohort, report = discover(tmp_path), inspect(tmp_path)
+    assert cohort.patients[0].key.startswith("P-")
+    told = f"{cohort} {json.dumps(report)} {format_report(report)}"
+    assert not any(word in told for word in ("Secret", "4711", "19500607"))
+
+
+def test_inspect_lists_images_problems_and_skips(tmp_path):
+    datasets = make_series()
+    del datasets[3]
+    save(datasets, tmp_path / "gap")
+    save(make_series(Modality="RTSTRUCT"), tmp_path / "contours")
+    write(tmp_path / "p" / "CT.nii.gz", "CT")
+    (tmp_path / "p" / "MR.nii.gz").write_bytes(b"")
+    np.savez(tmp_path / "p" / "scan.npz", volume=np.zeros((3, 4, 5)))
+    (tmp_path / "notes.txt").write_text("hello")
+    report = inspect(tmp_path)
+    found = {entry["path"]: entry for entry in report["images"]}
+    assert found["p/CT.nii.gz"]["shape"] == [8, 9, 6]
+    assert found["p/CT.nii.gz"]["readable"]
+    assert "planes are missing" in found["gap"]["problems"][0]
+    assert not found["p/MR.nii.gz"]["readable"]
+    assert found["p/scan.npz"]["shape"] == [3, 4, 5]
+    assert "no geometry" in found["p/scan.npz"]["problems"][0]
+    assert {one["reason"] for one in report["skipped"]} == {"not an image", "DICOM RTSTRUCT: contours"}
+    assert "planes are missing" in format_report(report)
+    json.dumps(report)
+
+
+def test_convert_takes_a_folder_or_any_file_of_a_series(tmp_path):
+    save(make_series(), tmp_path / "both")
+    save(make_series("PT"), tmp_path / "both", [f"pet{index}" for index in range(8)])
+    with pytest.raises(InputError, match="several images"):
+        convert(tmp_path / "both", tmp_path / "x.nii.gz")
+    report = convert(tmp_path / "both" / "pet3", tmp_path / "PET.nii.gz")
+    assert (report["modality"], report["unit"]) == ("PET", "SUVbw")
+    assert read_nifti(tmp_path / "PET.nii.gz").shape == (10, 12, 8)
+
+
+def test_convert_evens_out_planes_and_says_so(tmp_path):
+    datasets = make_series()
+    datasets[-1].ImagePositionPatient[2] += 1
+    report = convert(save(datasets, tmp_path / "s"), tmp_path / "CT.nii")
+    assert report["problems"][-1] == "interpolated onto 8 evenly spaced planes"
+
+
+@pytest.mark.realdata
+def test_every_real_patient_is_found_with_its_problems(realdata):
+    report = inspect(realdata)
+    found = {entry["path"]: entry for entry in report["images"]}
+    readable = [entry for entry in report["images"] if entry["readable"]]
+    assert len([path for path in found if path.startswith("sts-nifti/")]) == 42
+    assert len([path for path in found if path.startswith("sts-dicom/")]) == 6
+    assert all(entry["shape"] and entry["spacing_mm"] and entry["unit"] for entry in readable)
+    assert "uneven gaps: 5 of 266" in found["sts001-fdgpet-raw-dicom/FDG_PET/image"]["problems"][0]
+    assert "padding (-3024 HU)" in found["crlm1004-cect-dicom/CRLM-CT-1004/image"]["problems"][0]
+    assert found["brain-t1-labels-voxelmorph/test_scan.npz"]["shape"] == [160, 192, 224]
+    assert sum("RTSTRUCT" in one["reason"] for one in report["skipped"]) == 7
+    assert len(discover(realdata / "sts-nifti").pairs("PET", "CT")) == 7
