@@ -15,11 +15,12 @@ from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.nifti import write_nifti
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom.anatomy import Torso
+from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
 VERSION = 1
-ANATOMIES = {"torso": Torso}
+ANATOMIES = {"torso": Torso, "head": Head}
 FORMATS = ("nifti",)
 PAIRINGS = ("exact", "breathing", "unpaired")
 ALL = ("CT", "CECT", "PET", "MR", "LABELS")

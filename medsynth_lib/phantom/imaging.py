@@ -11,7 +11,8 @@ from scipy import ndimage
 from medsynth_lib.conventions import MODALITIES
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.phantom import ct, mr, pet
-from medsynth_lib.phantom.anatomy import LABEL_OF, Torso, Waves
+from medsynth_lib.phantom.anatomy import LABEL_OF, Torso
+from medsynth_lib.phantom.waves import Waves
 
 #: Where each voxel is sampled, in parts of its size along (x, y, z): spread so that edges come out as partial volume.
 _SAMPLES = ((-0.3, 0.1, -0.33), (0.1, -0.3, 0.0), (0.2, 0.3, 0.33))

@@ -9,7 +9,8 @@ Sources, by column:
   2010); the CT model turns it into iodine with ``attenuation.iodine_hu_per_mg_ml``.
 * ``suv``: mean SUVbw one hour after FDG; ``suv_cv``: its variation between patients (Zincirkeser et al., J Int Med Res
   35:231, 2007; Wang et al., Mol Imaging Biol 9:83, 2007). Myocardium and urine vary most, and are log-normal.
-* ``t1_ms``, ``t2_ms``: at 1.5 T (de Bazelaire et al., Radiology 230:652, 2004; Stanisz et al., MRM 54:507, 2005);
+* ``t1_ms``, ``t2_ms``: at 1.5 T (de Bazelaire et al., Radiology 230:652, 2004; Stanisz et al., MRM 54:507, 2005; brain: Rooney et al., MRM
+  57:308, 2007);
   ``proton_density`` relative to water, from the water (and mobile lipid) contents in Woodard & White.
 """
 
@@ -102,6 +103,23 @@ disc              | Vertebrae        | cartilage     | 1.085 | 10 |  8 |   2 |  
 cord              | Vertebrae        | white matter  | 1.035 |  4 |  3 |   3 |   6 | 1.90 | .18 |  745 |   74 | .75
 spinal fluid      | Vertebrae        | csf           | 1.010 |  3 |  3 |   0 |   1 | 0.50 | .20 | 3800 | 1000 | 1.0
 epidural fat      | Vertebrae        | adipose       | .96   |  6 |  6 |   0 |   2 | 0.50 | .25 |  343 |   58 | .90
+grey matter       | Grey Matter      | grey matter   | 1.035 |  2 |  2 |   4 |   6 | 8.00 | .18 | 1188 |   95 | .82
+deep grey matter  | Grey Matter      | grey matter   | 1.036 |  2 |  2 |   4 |   6 | 9.00 | .18 | 1000 |   85 | .80
+white matter      | White Matter     | white matter  | 1.030 |  2 |  2 |   2 |   3 | 2.80 | .18 |  656 |   72 | .70
+brainstem         | White Matter     | white matter  | 1.032 |  2 |  2 |   3 |   4 | 4.50 | .18 |  720 |   76 | .72
+cerebrospinal fluid| CSF             | csf           | 1.005 |  2 |  2 |   0 |   1 | 0.80 | .20 | 3800 | 1000 | 1.0
+ventricle         | Ventricles       | csf           | 1.003 |  2 |  2 |   0 |   1 | 0.60 | .20 | 3900 | 1200 | 1.0
+dura              | CSF              | muscle        | 1.055 |  4 |  4 |  25 |  35 | 1.00 | .20 |  900 |   40 | .60
+vitreous          | Eyes             | water         | 1.008 |  2 |  2 |   0 |   0 | 0.40 | .20 | 3800 |  900 | 1.0
+lens              | Eyes             | lens          | 1.085 |  6 |  3 |   0 |   0 | 0.80 | .20 |  900 |   30 | .65
+sclera            | Eyes             | muscle        | 1.060 |  5 |  4 |  12 |  25 | 1.50 | .20 |  900 |   40 | .70
+optic nerve       | Eyes             | white matter  | 1.030 |  4 |  4 |   3 |   6 | 2.00 | .20 |  750 |   75 | .70
+sinus air         | Air Spaces       | air           | .0012 |  0 |  0 |   0 |   0 | 0.05 | .00 |    1 |    1 | .00
+mucosa            | Air Spaces       | muscle        | 1.035 |  6 |  6 |  40 |  55 | 1.80 | .25 | 1000 |   90 | .85
+tongue            | Skeletal Muscle  | muscle        | 1.045 |  6 |  9 |  15 |  30 | 2.00 | .30 |  900 |   45 | .78
+gland             | Skeletal Muscle  | muscle        | 1.005 | 12 |  9 |  20 |  35 | 2.00 | .30 |  650 |   60 | .80
+tooth             | Skull            | enamel        | 2.00  |100 | 80 |   0 |   0 | 0.40 | .20 |  400 |    1 | .05
+dense bone        | Skull            | cortical bone | 1.85  | 90 | 60 |   0 |   0 | 0.50 | .20 |  400 |    1 | .08
 costal cartilage  | Ribs             | cartilage     | 1.09  | 15 | 12 |   2 |   5 | 0.50 | .20 | 1024 |   30 | .65
 """
 
