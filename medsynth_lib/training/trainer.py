@@ -134,9 +134,7 @@ class Trainer:
                     self.save()
                 if stop:
                     break
-        if self.run is None:
-            self._fit_batch_norm()
-        return self.inference.system
+        return self.inference_system()
 
     def _batches(self) -> Iterator[Batch]:
         """Batches from the current step on, the next one prepared while this one trains."""
@@ -185,13 +183,27 @@ class Trainer:
             for callback in self.callbacks:
                 callback(Progress(self.step, self.config.steps, losses, rate, self))
 
+    def inference_system(self) -> System:
+        """The averaged system, its batch-norm statistics measured on the first training batches.
+
+        Always the same batches, and no random numbers: calling it changes nothing of the training.
+        """
+
+        def sources() -> Iterator[Tensor]:
+            for step in range(BATCH_NORM_BATCHES):
+                yield self.data.batch(step, self.config.batch_size).to(self.device, self.layout).source
+
+        with autocast(self.amp, self.device):
+            self.inference.fit_batch_norm(sources())
+        return self.inference.system
+
     # --- keeping ----------------------------------------------------------------------------------------------------
 
     def save(self) -> None:
         """Write a checkpoint and the model for inference; nothing when the trainer has no run folder."""
         if self.run is None:
             return
-        self._fit_batch_norm()
+        self.inference_system()
         save_checkpoint(self.run, self.step, shared_state(self), local_state(self))
         if distributed.rank() == 0:
             about = {**self.about, "system": self.system.name, "config": self.system.config_dict(), "step": self.step}
@@ -202,16 +214,6 @@ class Trainer:
         state = None if self.run is None else load_checkpoint(self.run)
         if state is not None:
             restore(self, *state)
-
-    def _fit_batch_norm(self) -> None:
-        """Measured on the first training batches, always the same ones, so resuming changes nothing."""
-
-        def sources() -> Iterator[Tensor]:
-            for step in range(BATCH_NORM_BATCHES):
-                yield self.data.batch(step, self.config.batch_size).to(self.device, self.layout).source
-
-        with autocast(self.amp, self.device):
-            self.inference.fit_batch_norm(sources())
 
 
 class _StepLosses(NamedTuple):

@@ -1,0 +1,109 @@
+"""Scores of a system beside the baselines, per patient and in physical units."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.datasets import PairedSlices
+from medsynth_lib.data.slices import SliceStore
+from medsynth_lib.metrics.report import Record, Summary, evaluate_images, slice_records, summarise, table
+from medsynth_lib.systems.baselines import Identity, LookUpTable, MeanImage
+
+Translate = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Every method's score on every slice of a split.
+
+    ``records`` maps a method to one record per slice. ``about`` says what the figures were computed on.
+    """
+
+    records: Mapping[str, list[Record]]
+    unit: str
+    about: Mapping[str, object]
+
+    @cached_property
+    def summaries(self) -> dict[str, dict[str, Summary]]:
+        """Method → metric → mean ± sd over patients."""
+        return {method: summarise(records) for method, records in self.records.items()}
+
+    def table(self, metrics: tuple[str, ...] = ("psnr", "ssim", "mae", "psnr_body", "ssim_body", "mae_body")) -> str:
+        """A Markdown table of these metrics, headed by what it was computed on."""
+        rows = {
+            method: {name: one for name, one in summaries.items() if name in metrics}
+            for method, summaries in self.summaries.items()
+        }
+        about = ", ".join(f"{key} {value}" for key, value in self.about.items())
+        return f"{about}\n\n{table(rows, unit=self.unit)}"
+
+    def margins(self, method: str) -> dict[str, float]:
+        """How far ``method`` is ahead of the best baseline: PSNR (dB), SSIM, MAE (unit; positive is better)."""
+        others = [summaries for name, summaries in self.summaries.items() if name != method]
+        mine = self.summaries[method]
+        return {
+            "psnr": mine["psnr"].mean - max(one["psnr"].mean for one in others),
+            "ssim": mine["ssim"].mean - max(one["ssim"].mean for one in others),
+            "mae": min(one["mae"].mean for one in others) - mine["mae"].mean,
+        }
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for JSON."""
+        summaries = {
+            method: {name: asdict(one) for name, one in found.items()} for method, found in self.summaries.items()
+        }
+        return {"about": dict(self.about), "unit": self.unit, "summaries": summaries}
+
+
+def baselines(store: SliceStore) -> dict[str, Translate]:
+    """Identity, mean image and look-up table, the latter two fitted on the training patients of ``store``."""
+    train = PairedSlices(store, "train")
+    found = (Identity(), MeanImage(train.in_order()), LookUpTable(train.in_order()))
+    return {one.name: one.translate for one in found}
+
+
+@torch.no_grad()
+def evaluate(
+    methods: Mapping[str, Translate], store: SliceStore, split: str = "test", device: torch.device | str = "cpu"
+) -> Evaluation:
+    """Score every method, and the baselines, on every slice of ``split``, whole slice and inside the body.
+
+    Images are decoded to physical units through each patient's target window, whose width is the ``data_range``; the
+    real image is clipped to that window, as the network never saw beyond it.
+    """
+    methods = {**methods, **baselines(store)}
+    data = PairedSlices(store, split)
+    records: dict[str, list[Record]] = {method: [] for method in methods}
+    for patient in data.patients:
+        window = patient.windows[data.target]
+        for batch in data.in_order(patient=patient):
+            target = window.decode(batch.target)
+            for method, translate in methods.items():
+                fake = translate(batch.source.to(device)).float().cpu().clamp(-1, 1)
+                scores = evaluate_images(window.decode(fake), target, batch.body, data_range=window.range)
+                records[method] += slice_records(scores, [patient.key] * len(batch))
+    windows = {patient.windows[data.target] for patient in data.patients}
+    about = {
+        "data": "phantom" if store.synthetic else "real scans",
+        "task": f"{data.source}→{data.target}",
+        "split": split,
+        "patients": len(data.patients),
+        "slices": len(data),
+        "size": store.size,
+        "data_range": "per patient" if len(windows) > 1 else f"{windows.pop().range:g} {window.unit}",
+    }
+    return Evaluation(records, window.unit, about)
+
+
+def write_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Keep an evaluation as JSON, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(evaluation.to_dict(), indent=1), encoding="utf-8")

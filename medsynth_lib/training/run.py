@@ -1,0 +1,97 @@
+"""A training run from its name to its folder, and back from the folder to a system that translates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from medsynth_lib.data.datasets import PairedSlices
+from medsynth_lib.data.intensity import IntensityWindow
+from medsynth_lib.data.slices import SliceStore
+from medsynth_lib.errors import CheckpointError
+from medsynth_lib.systems import SYSTEMS
+from medsynth_lib.systems.base import System
+from medsynth_lib.training.checkpoint import load_model
+from medsynth_lib.training.profiles import Profile
+from medsynth_lib.training.trainer import Progress, Trainer
+
+
+def build_system(name: str, config: object, seed: int = 0) -> System:
+    """The system ``name`` with weights drawn from ``seed``."""
+    torch.manual_seed(seed)
+    return SYSTEMS[name][0](config)
+
+
+def make_trainer(
+    system: str,
+    store: SliceStore,
+    profile: Profile,
+    run: str | Path | None = None,
+    callbacks: Sequence[Callable[[Progress], None]] = (),
+) -> Trainer:
+    """A trainer for ``system`` on the training patients of ``store``, as ``profile`` says."""
+    seed = profile.training.seed
+    data = PairedSlices(store, "train", augmentation=profile.augmentation, seed=seed)
+    network = build_system(system, profile.system, seed)
+    about = about_data(store)
+    return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
+
+
+def about_data(store: SliceStore) -> dict[str, object]:
+    """What a model must remember of its training data, free of patients: modalities, windows, size, pixel size."""
+    train = store.split("train")
+    windows = {}
+    for modality in store.modalities:
+        found = {patient.windows[modality] for patient in train}
+        # An MR window belongs to a volume: a model keeps none, and measures it on the volume it is given.
+        windows[modality] = found.pop().to_dict() if len(found) == 1 else None
+    spacings = sorted(patient.spacing_mm[0] for patient in train)
+    return {
+        "source": store.settings["source"],
+        "target": store.settings["target"],
+        "windows": windows,
+        "size": store.size,
+        "pixel_mm": [spacings[0], spacings[-1]],
+        "synthetic_data": store.synthetic,
+    }
+
+
+def load_system(path: str | Path, device: torch.device | str = "cpu") -> tuple[System, dict]:
+    """(system in eval mode, what it remembers of its data) from a run folder or a model file.
+
+    Raises:
+        CheckpointError: no model, not ours, of a system this version does not know, or with other weights.
+    """
+    tensors, about = load_model(Path(path))
+    if about.get("system") not in SYSTEMS:
+        raise CheckpointError(
+            "the model belongs to a system this version does not have",
+            where=path,
+            rule=f"one of {', '.join(SYSTEMS)}",
+            seen=about.get("system"),
+        )
+    system_class, config_class = SYSTEMS[about["system"]]
+    try:
+        config = config_class(**{key: _tuples(value) for key, value in about["config"].items()})
+        system = system_class(config)
+        missing = system.load_state_dict(tensors, strict=False)
+        needed = {key for key in missing.missing_keys if key.split(".")[0] in {name.split(".")[0] for name in tensors}}
+        if needed or missing.unexpected_keys or not tensors:
+            raise ValueError(f"{len(needed)} weights missing, {len(missing.unexpected_keys)} not known")
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"the weights do not fit {about['system']}", where=path, seen=str(error).splitlines()[0]
+        ) from error
+    return system.to(device).eval().requires_grad_(False), about
+
+
+def window_of(about: dict, modality: str) -> IntensityWindow | None:
+    """The window a model was trained with for ``modality``; ``None`` where every volume has its own (MR)."""
+    window = about["windows"].get(modality)
+    return None if window is None else IntensityWindow(**window)
+
+
+def _tuples(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

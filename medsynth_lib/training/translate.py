@@ -1,0 +1,68 @@
+"""Translate a whole volume with a trained system."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
+from medsynth_lib.data.body import body_mask
+from medsynth_lib.data.intensity import percentile_window
+from medsynth_lib.data.prepare import background, reference_grid
+from medsynth_lib.data.volume import Volume
+from medsynth_lib.errors import CheckpointError, InputError
+from medsynth_lib.training.run import load_system, window_of
+
+#: Planes translated at once: bounds the memory of the networks whatever the volume.
+PLANES = 8
+
+
+def translate_volume(
+    model: str | Path,
+    source: Volume,
+    *,
+    device: torch.device | str = "cpu",
+    report: Callable[[str], None] = lambda line: None,
+) -> Volume:
+    """The synthetic target of ``source``, on the model's pixel grid around the body, in physical units.
+
+    Raises:
+        InputError: the volume is of another modality than the model was trained on.
+        CheckpointError: the model cannot be loaded, or gives units that need the target volume (MR).
+    """
+    system, about = load_system(model, device)
+    if source.modality != about["source"]:
+        raise InputError(
+            "the model was trained on another modality", rule=about["source"], seen=source.modality, where="--input"
+        )
+    target_window = window_of(about, about["target"])
+    if target_window is None:
+        raise CheckpointError(
+            f"the model's {about['target']} has no fixed unit",
+            rule="a target whose window is the same for all patients",
+            fix='prepare with a window, e.g. windows={"MR": (0, 1000)}',
+        )
+    source = source.to_even_planes()
+    grid = reference_grid(source, body_mask(source), about["size"])
+    low, high = about["pixel_mm"]
+    if not 0.8 * low <= grid.spacing_mm[0] <= 1.25 * high:
+        report(f"pixels of {grid.spacing_mm[0]:.2f} mm; the model was trained on {low:.2f} to {high:.2f} mm")
+    source_window = window_of(about, about["source"]) or percentile_window(source.array)
+    encoded = source_window.encode(source.resample_to(grid, fill=background(source.modality)).array)
+    planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]
+    fakes: list[np.ndarray] = []
+    with torch.no_grad():
+        for start in range(0, len(planes), PLANES):
+            batch = torch.from_numpy(np.stack(planes[start : start + PLANES]))[:, None].float().to(device)
+            fakes += list(system.translate(batch)[:, 0].float().cpu().numpy())
+    return Volume(
+        array=target_window.decode(volume_from_slices(fakes)).astype(np.float32),
+        affine=grid.affine,
+        modality=about["target"],
+        unit=MODALITIES[about["target"]],
+        provenance={"synthetic": True, "system": about["system"], "derived from": source.modality},
+        problems=("synthetic image, not for diagnosis",),
+    )
