@@ -1,7 +1,7 @@
 """Execute one notebook so strictly that "ok" means it.
 
 papermill runs as a process of its own, under a time limit for the whole notebook. Refused or found where papermill
-alone is silent: unknown parameters, network access, exceptions that widgets swallow, a dead kernel, an early ``exit()``.
+alone is silent: unknown parameters, network access, exceptions that widgets swallow, a dead kernel, an early exit.
 """
 
 from __future__ import annotations

@@ -1,0 +1,182 @@
+"""What a lesson's notebook talks to: its figures, exercises, quiz and the record of its results."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import platform
+import random
+import time
+from collections.abc import Callable, Mapping
+from html import escape
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import psutil
+import torch
+from IPython.display import HTML, display
+
+from medsynth_lib import __version__
+from medsynth_lib.course.exercise import call_out_html, judge_attempt, quiz_html
+from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.errors import MedSynthError
+from medsynth_lib.training.amp import choose_amp, choose_device
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Attempt = TypeVar("Attempt")
+
+
+class Lesson:
+    """One run of the lesson ``stem``: seeds Python, NumPy and torch, starts the clock, and owns ``out_dir``.
+
+    Args:
+        stem: the notebook's name without ending, as ``02_pix2pix_pet_to_ct``.
+        profile: ``smoke``, ``lesson`` or ``paper``.
+        seed: of every random generator.
+        out_dir: where figures and ``record.json`` go; default ``runs/<stem>``.
+        amp: ``off``, ``bf16``, ``fp16`` or ``auto``, as the training of this lesson uses (``training.amp``).
+    """
+
+    def __init__(
+        self,
+        stem: str,
+        *,
+        profile: str = "lesson",
+        seed: int = 0,
+        out_dir: str | Path | None = None,
+        amp: str = "auto",
+    ):
+        self.stem, self.profile, self.seed = stem, profile, seed
+        self.out_dir = Path(out_dir or Path("runs", stem))
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        self.device = choose_device()
+        self.amp = choose_amp(amp, self.device)
+        self.attempts: dict[str, str] = {}
+        self.figures: dict[str, str] = {}
+        self._started = time.monotonic()
+        random.seed(seed)
+        np.random.seed(seed)  # libraries still draw from it
+        torch.manual_seed(seed)
+
+    def environment(self) -> str:
+        """Two lines on what this lesson runs with: device, memory, AMP type, profile and versions."""
+        if self.device.type == "cuda":
+            device = f"GPU {torch.cuda.get_device_name()}"
+        else:
+            device = f"CPU, {torch.get_num_threads()} threads"
+        memory = psutil.virtual_memory().total / 2**30
+        return (
+            f"{device}, {memory:.0f} GiB memory · AMP {self.amp} · profile {self.profile} · seed {self.seed}\n"
+            f"Python {platform.python_version()} · torch {torch.__version__} · MedSynth {__version__}"
+        )
+
+    def figure(self, figure: Figure, name: str, alt: str) -> None:
+        """Save ``figure`` as ``out_dir/<name>.png``, show it with the text ``alt`` for who cannot see it, and close it.
+
+        Raises:
+            MedSynthError: no alt text.
+        """
+        if len(alt.split()) < 3:
+            raise MedSynthError(
+                f"figure {name} has no description", seen=repr(alt), fix="say in a sentence what it shows: alt='…'"
+            )
+        from matplotlib import pyplot
+
+        png = io.BytesIO()
+        figure.savefig(png, format="png", bbox_inches="tight")
+        pyplot.close(figure)
+        with atomic_path(self.out_dir / f"{name}.png") as path:
+            path.write_bytes(png.getvalue())
+        self.figures[f"{name}.png"] = alt
+        display(HTML(figure_html(png.getvalue(), alt)))
+
+    def exercise(self, id: str, attempt: Attempt, check: Callable[[Attempt], object], reference: Attempt) -> Attempt:
+        """Judge ``attempt``, show a call-out, and return it where it passes, else ``reference``.
+
+        Never raises and never shows a traceback, so the cells below always run. See ``judge_attempt``.
+        """
+        judgement = judge_attempt(attempt, check)
+        self.attempts[id] = judgement.status
+        display(HTML(call_out_html(id, judgement)))
+        return attempt if judgement.status == "solved" else reference
+
+    def quiz(self, question: str, options: list[str], answer: int, explanation: str) -> None:
+        """Show a question whose answer (``answer`` counts ``options`` from 0) unfolds on a click, with no kernel."""
+        display(HTML(quiz_html(question, options, answer, explanation)))
+
+    def record(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+        """Write ``metrics`` and what they were made with to ``out_dir/record.json``; call it in the last code cell.
+
+        Args:
+            metrics: name -> number, text, list, or another such mapping; the unit belongs in the name (``mae_hu``).
+
+        Raises:
+            MedSynthError: a value that is not finite or not plain data.
+        """
+        record = {
+            "stem": self.stem,
+            "profile": self.profile,
+            "seed": self.seed,
+            "metrics": plain(metrics),
+            "exercises": self.attempts,
+            "figures": self.figures,
+            "device": self.device.type,
+            "amp": self.amp,
+            "seconds": round(time.monotonic() - self._started, 2),
+            "peak_mib": round(peak_memory_mib(), 1),
+            "peak_gpu_mib": round(torch.cuda.max_memory_allocated() / 2**20, 1) if torch.cuda.is_initialized() else 0.0,
+            "versions": {"medsynth": __version__, "python": platform.python_version(), "torch": torch.__version__}
+            | {name: version(name) for name in ("numpy", "scipy", "nibabel", "pydicom")},
+        }
+        with atomic_path(self.out_dir / "record.json") as path:
+            path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        return record
+
+
+def figure_html(png: bytes, alt: str) -> str:
+    """An ``<img>`` with ``png`` inside it and ``alt`` beside it: survives every export."""
+    data = base64.b64encode(png).decode()
+    return f'<img alt="{escape(alt, quote=True)}" src="data:image/png;base64,{data}" style="max-width: 100%">'
+
+
+def plain(value: Any, name: str = "metrics") -> Any:
+    """``value`` as what JSON can hold; numpy and torch scalars become numbers.
+
+    Raises:
+        MedSynthError: NaN, infinity, or an object of another kind; the message names its place.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(one, f"{name}.{key}") for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one, f"{name}[{index}]") for index, one in enumerate(value)]
+    if isinstance(value, (np.ndarray, torch.Tensor)):
+        return plain(value.tolist(), name)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise MedSynthError(
+            "a result that cannot be recorded",
+            where=name,
+            rule="a finite number, text, list or mapping",
+            seen=repr(value),
+        )
+    return value
+
+
+def peak_memory_mib() -> float:
+    """The most memory this process has had resident so far, in MiB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        memory = psutil.Process().memory_info()
+        return getattr(memory, "peak_wset", memory.rss) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if platform.system() == "Darwin" else peak / 2**10
