@@ -22,6 +22,11 @@ from medsynth_lib.errors import InputError
 #: DICOM Modality -> our word; a CT with contrast agent becomes CECT. NM is kept so that it can be refused by name.
 IMAGE_MODALITIES = {"CT": "CT", "PT": "PET", "MR": "MR", "NM": "NM"}
 NOT_IMAGES = {"RTSTRUCT": "contours", "RTDOSE": "a dose", "RTPLAN": "a plan", "SR": "a report", "SEG": "a segmentation"}
+ORDINARY_FILE = "not an image"
+NOT_DICOM = {
+    ".dcm": "named .dcm but without the mark of a DICOM file",
+    **dict.fromkeys((".mha", ".mhd", ".nrrd", ".hdr", ".img", ".mgz"), "format not supported: convert it to NIfTI"),
+}
 CONTRAST_ABSENT = {"", "NONE", "NO", "N", "NO CONTRAST", "WITHOUT"}
 #: Dataset keywords that describe where planes are, what their values mean, and how PET becomes SUV. Never a name.
 KEYWORDS = """
@@ -108,7 +113,7 @@ def _read_planes(path: Path) -> list[Plane] | str:
 def _read_tags(path: Path) -> Dataset | str:
     with open(path, "rb") as file:
         if file.read(132)[128:] != b"DICM":
-            return "named .dcm but not DICOM" if path.suffix.lower() == ".dcm" else "not an image"
+            return NOT_DICOM.get(path.suffix.lower(), ORDINARY_FILE)
     meta = read_file_meta_info(path)
     syntax = UID(meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
     if syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from medsynth_lib.data.cohort import Cohort, discover
-from medsynth_lib.data.dicom import find_series
+from medsynth_lib.data.dicom_header import ORDINARY_FILE, scan_headers
 from medsynth_lib.data.nifti import ENDINGS, write_nifti
 from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
 from medsynth_lib.data.tree import files_under
@@ -68,8 +68,9 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         InputError: no image or several at ``path``, or one that breaks a rule. Nothing is written then.
         StorageError: the disk refused.
     """
-    volume = single_image(path, modality).read()
-    problems = list(volume.problems)
+    image, passed_over = single_image(path, modality)
+    volume = image.read()
+    problems = [*volume.problems, *passed_over]
     if volume.plane_offsets_mm is not None:
         volume = volume.to_even_planes()
         problems.append(f"interpolated onto {volume.shape[2]} evenly spaced planes")
@@ -95,30 +96,42 @@ def format_report(report: dict) -> str:
     return "\n".join(lines)
 
 
-def single_image(path: str | Path, modality: str | None = None) -> ImageSource:
+def single_image(path: str | Path, modality: str | None = None) -> tuple[ImageSource, tuple[str, ...]]:
     """The one image at ``path``: a NIfTI file, a folder with one image, or any file of a DICOM series.
 
+    Returns:
+        The image, and a sentence for each kind of file beside it that looks like an image but is damaged.
+
     Raises:
-        InputError: none, or several; the message lists them.
+        InputError: no image, or several; the message lists them.
     """
     path = Path(path)
-    if path.is_file() and path.name.lower().endswith(ENDINGS):
-        return nifti_source(path, modality)
-    folder = path.parent if path.is_file() else path
-    series = [one for one in find_series(folder) if path == folder or path in {plane.path for plane in one.planes}]
-    images = [dicom_source(one, one.folder) for one in series]
-    if path.is_dir():
-        images += [nifti_source(file) for file, _ in files_under(path) if file.name.lower().endswith(ENDINGS)]
+    images, skipped = _images_at(path, modality)
+    beside = Counter(reason for reason in skipped if reason != ORDINARY_FILE)
+    passed_over = tuple(f"{count} files were passed over: {reason}" for reason, count in beside.most_common())
     if len(images) != 1:
         found = ", ".join(f"{image.modality} {image.shape} in {image.path}" for image in images[:8])
         raise InputError(
             "several images are there" if images else "no image is there",
             where=path,
             rule="one NIfTI file, or one CT, PET or MR series in DICOM",
-            seen=found or None,
+            seen=found or "; ".join(passed_over) or None,
             fix="name the folder of one series, or one of its files" if images else "see what medsynth inspect lists",
         )
-    return images[0]
+    return images[0], passed_over
+
+
+def _images_at(path: Path, modality: str | None) -> tuple[list[ImageSource], list[str]]:
+    """The images ``path`` may mean, and why the files beside them are none."""
+    if path.is_file() and path.name.lower().endswith(ENDINGS):
+        return [nifti_source(path, modality)], []
+    whole = path.is_dir()
+    found = list(files_under(path if whole or not path.exists() else path.parent))
+    named = [file for file, reason in found if reason is None and file.name.lower().endswith(ENDINGS)]
+    series, skipped = scan_headers(file for file, reason in found if reason is None and file not in named)
+    images = [dicom_source(one, one.folder) for one in series if whole or path in {plane.path for plane in one.planes}]
+    images += [nifti_source(file, modality) for file in named if whole]
+    return images, [reason for _, reason in skipped]
 
 
 def _discover_beside(root: Path, arrays: list[dict]) -> Cohort:

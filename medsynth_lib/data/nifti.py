@@ -246,7 +246,7 @@ def _stored_values(header: NiftiHeader) -> np.ndarray:
             seen="more" if rest else f"{len(content):,}",
             fix="the file is truncated or its header damaged: copy or export it again",
         )
-    return np.frombuffer(content, header.dtype).reshape(header.grid.shape, order="F")
+    return np.ascontiguousarray(np.frombuffer(content, header.dtype).reshape(header.grid.shape, order="F"))
 
 
 def _scaled(stored: np.ndarray, header: NiftiHeader) -> np.ndarray:

@@ -29,7 +29,7 @@ def checked_values(array: np.ndarray, modality: str, *, where: object = None) ->
         )
     if modality == "LABELS":
         return _labels(array, where), ()
-    array = array.astype(np.float32)
+    array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
         raise InputError("voxels do not fit a 32-bit number", where=where)
     if array.min() == array.max():
@@ -61,7 +61,7 @@ def _ct(array: np.ndarray, where: object) -> tuple[np.ndarray, tuple[str, ...]]:
             extreme = low if name == "below" else high
             share = 100 * count / array.size
             notes.append(f"{count} voxels ({share:.2g} %) {name} {limit:g} HU (to {extreme:g} HU) set to {limit:g} HU")
-    return np.clip(array, *CT_RANGE_HU), tuple(notes)
+    return np.clip(array, *CT_RANGE_HU) if notes else array, tuple(notes)
 
 
 def _check_suv(array: np.ndarray, where: object) -> None:

@@ -30,8 +30,8 @@ def files_under(root: str | Path) -> Iterator[tuple[Path, str | None]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    seen, closed = set(), []
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=closed.append):
         identity = os.path.realpath(folder)
         if identity in seen:
             folders.clear()
@@ -41,6 +41,7 @@ def _walk(root: Path) -> Iterator[tuple[Path, str | None]]:
         for name in sorted(name for name in names if not name.startswith(".")):
             path = Path(folder, name)
             yield path, _why_not(path)
+    yield from ((Path(error.filename), f"the folder cannot be listed ({error.strerror})") for error in closed)
 
 
 def _check_listable(root: Path) -> None:

@@ -201,7 +201,7 @@ def planes_missing(folder, rng):
 def endless_nesting(folder, rng):
     """Sequences in sequences, thousands deep."""
     path = files(folder)[0]
-    opening = b"\x40\x00\x75\x02SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
+    opening = b"\x54\x00\x16\x00SQ\0\0\xff\xff\xff\xff\xfe\xff\x00\xe0\xff\xff\xff\xff"
     content = path.read_bytes()
     where = content.index(b"\x08\x00\x05\x00") if b"\x08\x00\x05\x00" in content else content.index(b"\x08\x00\x08\x00")
     path.write_bytes(content[:where] + opening * 3000 + content[where:])

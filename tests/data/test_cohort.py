@@ -173,3 +173,12 @@ def test_every_real_patient_is_found_with_its_problems(realdata):
     assert found["brain-t1-labels-voxelmorph/test_scan.npz"]["shape"] == [160, 192, 224]
     assert sum("RTSTRUCT" in one["reason"] for one in report["skipped"]) == 7
     assert len(discover(realdata / "sts-nifti").pairs("PET", "CT")) == 7
+
+
+def test_convert_tells_of_planes_it_could_not_use(tmp_path):
+    folder = save(make_series(), tmp_path / "s")
+    (folder / "0001.dcm").write_bytes(b"")
+    (folder / "notes.txt").write_text("hello")
+    report = convert(folder, tmp_path / "CT.nii")
+    assert report["shape"] == [10, 12, 7]
+    assert report["problems"] == ["1 files were passed over: named .dcm but without the mark of a DICOM file"]
