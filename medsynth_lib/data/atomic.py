@@ -15,6 +15,12 @@ from medsynth_lib.errors import StorageError
 #: The disk's refusals, as opposed to mistakes of ours.
 REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EPERM)
 
+#: No space, no permission, or a place where nothing can be: the user's to mend. Any other error is ours.
+DISK_REFUSALS = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
+}
+
 
 @contextlib.contextmanager
 def storage_errors(target: str | Path) -> Iterator[None]:
@@ -35,10 +41,11 @@ def storage_errors(target: str | Path) -> Iterator[None]:
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` (same file endings); on success it becomes ``target``, else it vanishes.
 
-    Works for a file or a folder (an existing folder at ``target`` is replaced).
+    Works for a file or a folder. A file replaces a file and a folder a folder, never one the other.
 
     Raises:
-        StorageError: the disk is full, read-only or not writable; nothing is left behind.
+        StorageError: the disk is full, read-only or not writable, or there is no place for ``target``; nothing is left
+            behind.
     """
     target = Path(target)
     temporary = None

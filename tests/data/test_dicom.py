@@ -159,19 +159,19 @@ def test_lossless_jpeg_equals_the_plain_pixels(tmp_path):
     assert np.array_equal(found.array, read_folder(folder).array)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 12, 20, 52])
 def test_jpeg_damaged_enough_to_crash_its_decoder_is_an_ordinary_error(tmp_path, seed):
-    """Of random flips in these bytes about one in ten ends GDCM with a segmentation fault; this process lives on."""
+    """Seeds 12, 20 and 52 make GDCM 3.2.6 abort its process, which must not be ours; seed 0 makes it raise."""
     folder = pack_as_lossless_jpeg(save(make_series(), tmp_path / "plain"), tmp_path / "packed")
-    rng = np.random.default_rng(seed)
-    for path in folder.iterdir():
-        content = bytearray(path.read_bytes())
-        start = content.rindex(b"\xff\xd8")
-        for where in rng.integers(start, start + 60, 4):
-            content[where] ^= 1 << rng.integers(8)
-        path.write_bytes(content)
-    with pytest.raises(InputError, match="cannot be decoded"):
+    path = folder / "0001.dcm"
+    content, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
+    start = content.rindex(b"\xff\xd8")
+    for where in rng.integers(start, start + 60, 4):
+        content[where] ^= 1 << rng.integers(8)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be decoded") as caught:
         read_folder(folder)
+    assert caught.value.where == path
 
 
 def set_tag(keyword, value, index=2):

@@ -9,7 +9,7 @@ from medsynth_lib.data.suv import decayed_dose, suv_factor
 from medsynth_lib.errors import InputError
 from tests.data.dicom_factory import injection, make_series
 
-HOUR = 3600.0
+pytestmark = pytest.mark.filterwarnings("ignore:Invalid value for VR:UserWarning")  # pydicom, on purpose odd values
 #: SUVbw per Bq/mL for 70 kg and 350 MBq of F-18 after one hour, worked out by hand.
 AFTER_AN_HOUR = 70_000 / (350e6 * 2 ** (-3600 / 6588))
 
