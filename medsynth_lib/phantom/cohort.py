@@ -12,16 +12,21 @@ import numpy as np
 
 from medsynth_lib.conventions import MODALITIES
 from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.dicom import find_series
+from medsynth_lib.data.dicom_segmentation import write_segmentation
+from medsynth_lib.data.dicom_writer import Protocol, Subject, write_series
 from medsynth_lib.data.nifti import write_nifti
+from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom.anatomy import Torso
+from medsynth_lib.phantom.classes import HEAD_CLASSES
 from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
 VERSION = 1
 ANATOMIES = {"torso": Torso, "head": Head}
-FORMATS = ("nifti",)
+FORMATS = ("nifti", "dicom")
 PAIRINGS = ("exact", "breathing", "unpaired")
 ALL = ("CT", "CECT", "PET", "MR", "LABELS")
 LICENSE = "CC0-1.0"
@@ -64,9 +69,10 @@ def make_cohort(
         people = {}
         for key, person_seed, words in _people(patients, seed, pairing, modalities):
             person = _person(ANATOMIES[region](person_seed), size, slices, spacing_mm, pairing)
-            for word, volume in person.volumes(words).items():
-                write_nifti(volume, folder / key / f"{word}.nii.gz")
-            people[key] = asdict(person.anatomy.patient)
+            _write(person, person.volumes(words), folder / key, format)
+            # A DICOM cohort knows its patients by the pseudonyms of their identifiers.
+            name = key if format == "nifti" else find_series(folder / key)[0].patient
+            people[name] = asdict(person.anatomy.patient)
         _describe(folder, region, pairing, seed, modalities, people)
     return out
 
@@ -101,10 +107,29 @@ def _people(patients: int, seed: int, pairing: str, modalities: Sequence[str]):
 def _person(anatomy: Torso, size: int, slices: int | None, spacing_mm: float, pairing: str) -> Imaging:
     low, high = anatomy.extent_mm()
     count = slices or int((high - low) // spacing_mm)
-    gap = (high - low) / count if slices else spacing_mm
-    start = low + gap * np.random.default_rng([anatomy.patient.seed, 10]).uniform(0.2, 0.8)
+    gap = min((high - low) / count, 50.0) if slices else spacing_mm
+    spare = high - low - gap * (count - 1)
+    start = low + spare * np.random.default_rng([anatomy.patient.seed, 10]).uniform(0.2, 0.8)
     sinks = BREATHING_MM if pairing == "breathing" else {}
     return Imaging(anatomy, size, start + gap * np.arange(count), min(spacing_mm, gap), sinks)
+
+
+def _write(person: Imaging, volumes: dict[str, Volume], folder: Path, format: str) -> None:
+    if format == "nifti":
+        for word, volume in volumes.items():
+            write_nifti(volume, folder / f"{word}.nii.gz")
+        return
+    patient, scanner = person.anatomy.patient, person.scanners.mr
+    subject = Subject(f"{folder.name}-{patient.seed}", patient.sex, patient.weight_kg, patient.height * 1.75)
+    for word, volume in volumes.items():
+        if word == "LABELS":
+            write_segmentation(volume, folder / "LABELS.dcm", subject, HEAD_CLASSES, person.thickness_mm)
+            continue
+        protocol = Protocol(
+            person.thickness_mm, contrast=f"Iodine, {person.scanners.phase}", te_ms=scanner.te_ms, tr_ms=scanner.tr_ms,
+            flip_deg=scanner.flip_deg,
+        )  # fmt: skip
+        write_series(volume, folder / word, subject, protocol)
 
 
 def _describe(folder: Path, region: str, pairing: str, seed: int, modalities: Sequence[str], people: dict) -> None:
