@@ -12,11 +12,8 @@ from pathlib import Path
 
 from medsynth_lib.errors import StorageError
 
-#: The disk's refusals, as opposed to mistakes of ours.
-REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EFBIG, errno.EPERM)
-
 #: No space, no permission, or a place where nothing can be: the user's to mend. Any other error is ours.
-DISK_REFUSALS = {
+REFUSALS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),
 }
@@ -56,6 +53,8 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             yield temporary / target.name
             _flush(temporary / target.name)
             if target.is_dir():
+                if not (temporary / target.name).is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "a folder is in the way")
                 os.rename(target, temporary / "replaced")
             os.replace(temporary / target.name, target)
     finally:
