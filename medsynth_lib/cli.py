@@ -1,8 +1,8 @@
 """The ``medsynth`` command: each subcommand is one function here, and its docstring is what ``--help`` shows.
 
 To add one: write the function under its fellows, decorate it with ``@app.command`` (the name is the function's),
-describe every argument in the docstring, import what it needs *inside* it (``medsynth --help`` stays fast), and call one
-library function. ``json`` prints a result for another program.
+describe every argument in the docstring, import what it needs *inside* it (``medsynth --help`` stays fast), and call
+one library function. ``json`` prints a result for another program.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether a lesson's notebook has the anatomy that every lesson has; each rule is one function from notebook to faults."""
+"""Whether a notebook has the anatomy that every lesson has; each rule is one function from notebook to faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 
 
 def check_structure(notebook: Any) -> list[str]:
-    """Every rule that ``notebook`` (an nbformat notebook) breaks, as ``cell-id: what is wrong``; empty when it is right."""
+    """Every rule that ``notebook`` (nbformat) breaks, as ``cell-id: what is wrong``; empty when it is right."""
     rules = (_format, _ids, _title, _objectives, _parameters, _sections, _code, _defines, _outputs, _images, _ending)
     return [fault for rule in rules for fault in rule(notebook)]
 
