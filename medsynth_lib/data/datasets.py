@@ -75,7 +75,7 @@ class PairedSlices:
         if not ranges:
             raise InputError(f"the {split} split has no patients", where=store.path, fix="prepare with another split")
         self.indices = np.concatenate(ranges)
-        self._epoch, self._order = -1, self.indices
+        self._order = -1, self.indices  # (epoch, its order): the last one used
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -107,10 +107,11 @@ class PairedSlices:
         return f"{patient.key} z={patient.z_mm[index - patient.start]:g} mm"
 
     def _shuffled(self, epoch: int) -> np.ndarray:
-        if self._epoch != epoch:
-            self._order = self.indices[np.random.default_rng([self.seed, 0, epoch]).permutation(len(self))]
-            self._epoch = epoch
-        return self._order
+        known, order = self._order  # read and written as one: two threads may be preparing batches of different epochs
+        if known != epoch:
+            order = self.indices[np.random.default_rng([self.seed, 0, epoch]).permutation(len(self))]
+            self._order = epoch, order
+        return order
 
     def _images(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         return self._encoded(self.source, indices), self._encoded(self.target, indices)

@@ -90,27 +90,23 @@ def prepare(
     fingerprint = _fingerprint(config, pairs)
     if out.exists():
         return _existing(out, fingerprint)
+    choose_splits([pair.patient for pair in pairs], config)  # a mistake in the splits shows before an hour of work
     parts = out.parent / f".{out.name}.{fingerprint[:12]}.parts"
-    skipped = sorted(cohort.unpaired(config.source, config.target).items())
-    done = []
-    for pair in pairs:
-        try:
-            if not (parts / pair.patient / "patient.json").is_file():
-                with atomic_path(parts / pair.patient) as folder:
-                    _prepare_patient(pair, config, folder)
-            done.append(pair.patient)
-            report(f"{pair.patient}: prepared")
-        except InputError as error:
-            skipped.append((pair.patient, error.what))
-            report(f"{pair.patient}: skipped\n{error}")
-    if not done:
-        raise InputError(
-            "no patient could be prepared",
-            where=root,
-            seen="; ".join(f"{patient}: {reason}" for patient, reason in skipped),
-            fix="look at `medsynth inspect`",
-        )
-    splits = choose_splits(done, config)
+    skipped = dict(sorted(cohort.unpaired(config.source, config.target).items()))
+    try:
+        done, failed = _prepare_patients(pairs, config, parts, report)
+        skipped |= failed
+        if not done:
+            raise InputError(
+                "no patient could be prepared",
+                where=root,
+                seen="; ".join(f"{patient}: {reason}" for patient, reason in skipped.items()),
+                fix="look at `medsynth inspect`",
+            )
+        splits = choose_splits(done, config)
+    except InputError:
+        shutil.rmtree(parts, ignore_errors=True)  # another cohort or other settings will not use them
+        raise
     with atomic_path(out) as folder:
         folder.mkdir()
         _assemble(folder, [parts / patient for patient in done], splits, config, fingerprint, skipped, cohort)
@@ -122,7 +118,8 @@ def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
     """Patient → ``train``, ``validation`` or ``test``. Whole patients: neighbouring slices are near copies."""
     order = list(np.random.default_rng(config.seed).permutation(sorted(patients)))
     splits = dict.fromkeys(patients, "train")
-    for name, wanted in (("test", config.test), ("validation", config.validation)):
+    wishes = [("test", config.test), ("validation", config.validation)]
+    for name, wanted in sorted(wishes, key=lambda wish: not isinstance(wish[1], tuple)):  # patients named come first
         if isinstance(wanted, tuple):
             unknown = [patient for patient in wanted if patient not in splits]
             if unknown:
@@ -174,6 +171,24 @@ def default_window(modality: str, volume: Volume, chosen: dict[str, tuple[float,
     return DEFAULT_WINDOWS.get(modality) or percentile_window(volume.array)
 
 
+def _prepare_patients(
+    pairs: list[Pair], config: PrepareConfig, parts: Path, report: Callable[[str], None]
+) -> tuple[list[str], dict[str, str]]:
+    """Patients prepared under ``parts``, now or earlier, and those that cannot be with the reason."""
+    done, failed = [], {}
+    for pair in pairs:
+        try:
+            if not (parts / pair.patient / "patient.json").is_file():
+                with atomic_path(parts / pair.patient) as folder:
+                    _prepare_patient(pair, config, folder)
+            done.append(pair.patient)
+            report(f"{pair.patient}: prepared")
+        except InputError as error:
+            failed[pair.patient] = error.what
+            report(f"{pair.patient}: skipped\n{error}")
+    return done, failed
+
+
 def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
     source, target = pair.source.read(), pair.target.read()
     problems = [*pair.problems, *source.problems, *target.problems]
@@ -187,14 +202,19 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
     body = body_mask(target)
     target = target.with_array(np.where(body, target.array, np.float32(background(config.target))))
     # The source keeps its own background: cutting it with the target's outline would give the answer away.
-    source = source.resample_to(grid, fill=background(config.source))
-    keep = np.flatnonzero(body.mean(axis=(0, 1)) >= SMALLEST_BODY)
+    source = source.resample_to(grid, fill=np.nan)
+    scanned = ~np.isnan(source.array).all(axis=(0, 1))
+    source = source.with_array(np.nan_to_num(source.array, nan=background(config.source)))
+    keep = np.flatnonzero(scanned & (body.mean(axis=(0, 1)) >= SMALLEST_BODY))
     if len(keep) == 0:
-        raise InputError("no slice shows enough of the patient", rule=f"{SMALLEST_BODY:.0%} of the pixels")
+        raise InputError(
+            "no slice shows enough of the patient", rule=f"{SMALLEST_BODY:.0%} of the pixels, and both modalities"
+        )
     folder.mkdir()
     images = {config.source: source.array, config.target: target.array, BODY: body}
     for modality, array in images.items():
-        np.save(folder / f"{modality}.npy", _stored([axial_slice(array, z) for z in keep], modality))
+        slices = _stored([axial_slice(array, z) for z in keep], modality)
+        _write_array(folder / f"{modality}.npy", slices.shape, slices.dtype, [slices])
     about = {
         "key": pair.patient,
         "spacing_mm": grid.spacing_mm,
@@ -247,17 +267,26 @@ def _stored(slices: list[np.ndarray], modality: str) -> np.ndarray:
     return np.rint(stacked).astype(dtype) if dtype == np.int16 else stacked.astype(dtype)
 
 
+def _write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, blocks: Iterable[np.ndarray]) -> None:
+    """An .npy file from consecutive blocks, by plain writes: they say when the disk is full. ``np.save`` drops the
+    disk's reason, and a memory map dies of it."""
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, dtype).data)
+
+
 def _assemble(
     folder: Path,
-    parts: Iterable[Path],
+    parts: list[Path],
     splits: dict[str, str],
     config: PrepareConfig,
     fingerprint: str,
-    skipped: list[tuple[str, str]],
+    skipped: dict[str, str],
     cohort: Cohort,
 ) -> None:
     """Join the patients' arrays, copying one patient at a time, and write the index."""
-    parts = list(parts)
     entries, start = [], 0
     for part in parts:
         about = json.loads((part / "patient.json").read_text(encoding="utf-8"))
@@ -266,17 +295,15 @@ def _assemble(
         start = stop
     for modality in (config.source, config.target, BODY):
         shape = (start, config.size, config.size)
-        joined = np.lib.format.open_memmap(folder / f"{modality}.npy", "w+", storage_dtype(modality), shape)
-        for part, entry in zip(parts, entries, strict=True):
-            joined[entry["start"] : entry["stop"]] = np.load(part / f"{modality}.npy", allow_pickle=False)
-        joined.flush()
+        slices = (np.load(part / f"{modality}.npy", allow_pickle=False) for part in parts)
+        _write_array(folder / f"{modality}.npy", shape, storage_dtype(modality), slices)
     write_index(
         folder,
         entries,
         modalities=[config.source, config.target],
         size=config.size,
         settings={**asdict(config), "fingerprint": fingerprint},
-        skipped=skipped,
+        skipped=list(skipped.items()),
         synthetic=cohort.synthetic,
     )
 
@@ -293,7 +320,7 @@ def _fingerprint(config: PrepareConfig, pairs: list[Pair]) -> str:
 def _existing(out: Path, fingerprint: str) -> SliceStore:
     if (out / INDEX).is_file():
         store = SliceStore.open(out)
-        if store.settings["fingerprint"] == fingerprint:
+        if store.settings.get("fingerprint") == fingerprint:
             return store
     raise InputError(
         "the output already holds something else",

@@ -81,7 +81,9 @@ class SliceStore:
                 skipped=tuple((key, reason) for key, reason in index["skipped"]),
                 synthetic=index["synthetic"],
             )
-        except (ValueError, KeyError, TypeError) as error:
+            _check_order(store.patients)
+            _ = store.settings["source"], store.settings["target"]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 "the slice store's index is damaged", where=path / INDEX, seen=repr(error), fix="prepare it again"
             ) from error
@@ -148,6 +150,16 @@ class SliceStore:
         if len(windows) != 1:
             raise InputError(f"{modality} has a window per patient, not one for all", where=self.path)
         return windows.pop()
+
+
+def _check_order(patients: tuple[StoredPatient, ...]) -> None:
+    start = 0
+    for patient in patients:
+        if patient.start != start or patient.stop != start + len(patient.z_mm) or patient.split not in SPLITS:
+            raise ValueError(f"patient {patient.key}: slices {patient.start} to {patient.stop} of {patient.split}")
+        start = patient.stop
+    if start == 0:
+        raise ValueError("no slices")
 
 
 def _patient(entry: dict) -> StoredPatient:

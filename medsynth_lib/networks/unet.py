@@ -42,7 +42,8 @@ class UNetGenerator(nn.Module):
             raise MedSynthError("a U-Net needs at least two downs", where="depth", seen=depth)
         widths = [base_channels * min(2**level, 8) for level in range(depth)]
         self.depth = depth
-        self.downs = nn.ModuleList(_down(a, b, level, depth) for level, (a, b) in enumerate(_pairs(in_channels, widths)))
+        pairs = enumerate(_pairs(in_channels, widths))
+        self.downs = nn.ModuleList(_down(a, b, level, depth) for level, (a, b) in pairs)
         ups = []
         for level in reversed(range(1, depth)):
             entering = widths[level] if level == depth - 1 else 2 * widths[level]

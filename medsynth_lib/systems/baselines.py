@@ -43,22 +43,22 @@ class MeanImage:
 class LookUpTable:
     """The best that intensity alone can do: ``G(x) = E[y | x]``, the mean target value per source value.
 
-    Source values are cut into ``LUT_BINS`` bins of equal count (fewer where values repeat); the table is piecewise
-    linear between bin centres. It minimises the squared error among all functions of a single pixel's value.
+    Source values are cut into ``LUT_BINS`` bins of equal count; a value that repeats over a whole bin (background,
+    saturation, a label) has one of its own. The table is piecewise linear between bin centres: up to the width of a
+    bin, it minimises the squared error among all functions of a single pixel's value.
     """
 
     name = "look-up table"
 
     def __init__(self, batches: Iterable[Batch], pixels: int = 4_000_000):
-        sources, targets = [], []
+        kept, every = [], 1
         for batch in batches:
-            sources.append(batch.source.flatten())
-            targets.append(batch.target.flatten())
-        if not sources:
+            kept.append(torch.stack([batch.source.flatten(), batch.target.flatten()])[:, ::every].clone())
+            while sum(pairs.shape[1] for pairs in kept) > 2 * pixels:  # memory stays the same however many slices
+                kept, every = [pairs[:, ::2].clone() for pairs in kept], 2 * every
+        if not kept:
             raise InputError("the look-up table needs at least one training slice", seen=0)
-        source, target = torch.cat(sources).numpy(), torch.cat(targets).numpy()
-        every = max(1, source.size // pixels)
-        self.centres, self.values = _conditional_mean(source[::every], target[::every])
+        self.centres, self.values = _conditional_mean(*torch.cat(kept, dim=1).numpy())
 
     def translate(self, source: Tensor) -> Tensor:
         mapped = np.interp(source.float().cpu().numpy(), self.centres, self.values)
@@ -67,7 +67,9 @@ class LookUpTable:
 
 def _conditional_mean(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Bin centres (mean source) and mean target of each bin."""
-    edges = np.unique(np.quantile(source, np.linspace(0, 1, LUT_BINS + 1)))
+    edges = np.quantile(source.astype(float), np.linspace(0, 1, LUT_BINS + 1))
+    repeated = edges[1:][np.diff(edges) == 0]
+    edges = np.unique([*edges, *np.nextafter(repeated, np.inf)])
     bins = np.clip(np.searchsorted(edges, source, side="right") - 1, 0, max(0, len(edges) - 2))
     count = np.bincount(bins)
     used = count > 0

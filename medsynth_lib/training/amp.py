@@ -32,7 +32,7 @@ def choose_amp(name: str, device: torch.device) -> str:
     """``auto`` is bf16 where the hardware multiplies in it, fp16 on older GPUs, else off.
 
     Raises:
-        TrainingError: fp16 on a CPU (30 times slower than fp32 there), or an unknown name.
+        TrainingError: fp16 on a CPU, or an unknown name.
     """
     if name == "auto":
         if device.type == "cuda":
@@ -40,6 +40,8 @@ def choose_amp(name: str, device: torch.device) -> str:
         return "bf16" if cpu_has_bf16() else "off"
     if name not in FORMATS:
         raise TrainingError("unknown AMP format", rule="auto, off, bf16 or fp16", seen=name)
+    if name == "fp16" and device.type == "cpu":
+        raise TrainingError("fp16 is for GPUs: a CPU computes it many times slower", seen=name, fix="use bf16 or off")
     return name
 
 

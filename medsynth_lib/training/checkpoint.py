@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from medsynth_lib.data.atomic import atomic_path, storage_errors
@@ -36,9 +36,13 @@ def save_checkpoint(run: Path, step: int, shared: Mapping[str, object], local: M
                 shutil.rmtree(unfinished, ignore_errors=True)
             part.mkdir(parents=True)
         distributed.barrier()
-        _save(local, part / f"rank{rank}.pt")
-        if rank == 0:
-            _save(shared, part / "shared.pt")
+        try:
+            _save(local, part / f"rank{rank}.pt")
+            if rank == 0:
+                _save(shared, part / "shared.pt")
+        except OSError:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
         distributed.barrier()
         if rank == 0:
             shutil.rmtree(final, ignore_errors=True)
@@ -77,7 +81,12 @@ def load_checkpoint(run: Path) -> tuple[dict, dict] | None:
 
 def _load(path: Path) -> dict:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with zipfile.ZipFile(path) as archive:  # torch.load itself does not look at the checksums
+            damaged = archive.testzip()
+        state = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise ValueError(f"{damaged} does not have its checksum" if damaged else f"a {type(state).__name__}")
+        return state
     except FileNotFoundError:
         raise CheckpointError(
             "the checkpoint is incomplete",
@@ -85,12 +94,12 @@ def _load(path: Path) -> dict:
             rule="as many processes as when it was written",
             fix="resume with the same number of processes, or delete the run folder",
         ) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged bytes make the readers raise nearly anything
         raise CheckpointError(
             "the checkpoint cannot be read",
             where=path,
             rule="tensors and plain values, written by MedSynth",
-            seen=str(error).splitlines()[0][:120],
+            seen=f"{type(error).__name__}: {error}".splitlines()[0][:120],
             fix="delete this checkpoint folder: training starts again from the beginning",
         ) from error
 
@@ -103,7 +112,8 @@ def save_model(path: Path, networks: Mapping[str, nn.Module], about: Mapping[str
         for key, tensor in network.state_dict().items()
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"medsynth": json.dumps(about)})
+        # Written by Python: safetensors' own writer does not say that the disk is full.
+        temporary.write_bytes(save(tensors, metadata={"medsynth": json.dumps(about)}))
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], dict]:

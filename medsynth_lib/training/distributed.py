@@ -25,6 +25,15 @@ def barrier() -> None:
         dist.barrier()
 
 
+def anywhere(flag: bool, device: torch.device) -> bool:
+    """True in every process as soon as ``flag`` is true in one, so that all stop after the same step."""
+    if not dist.is_initialized():
+        return flag
+    raised = torch.tensor(int(flag), device=device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return bool(raised)
+
+
 def join(device: torch.device) -> torch.device:
     """Join the process group that ``torchrun`` describes, if it does; returns this process' device."""
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:

@@ -18,11 +18,12 @@ BINDING = ("steps", "batch_size", "decay_from", "ema", "amp", "seed")
 
 
 def identity(trainer: Trainer) -> dict[str, object]:
-    """What must be the same for a run to go on: system, its config, binding settings, number of processes."""
+    """What must be the same for a run to go on: system and config, data, binding settings, number of processes."""
     training = {**asdict(trainer.config), "amp": trainer.amp}
     return {
         "system": trainer.system.name,
         "config": trainer.system.config_dict(),
+        "data": trainer.about,
         "training": {key: training[key] for key in BINDING},
         "world_size": distributed.world_size(),
     }
@@ -58,6 +59,18 @@ def restore(trainer: Trainer, shared: dict, local: dict) -> None:
         CheckpointError: the checkpoint is of another system, configuration or number of processes.
     """
     check_same_run(trainer, shared)
+    try:
+        _load_state(trainer, shared, local)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            "the checkpoint does not fit this version's networks",
+            where=trainer.run,
+            seen=str(error).splitlines()[0][:120],
+            fix="go on with the version of MedSynth that wrote it, or use another run folder to start anew",
+        ) from error
+
+
+def _load_state(trainer: Trainer, shared: dict, local: dict) -> None:
     for name, network in trainer.networks.items():
         network.load_state_dict(shared["networks"][name])
     for name, network in trainer.inference.networks().items():
@@ -69,7 +82,7 @@ def restore(trainer: Trainer, shared: dict, local: dict) -> None:
     for name, pool in trainer.system.pools().items():
         pool.load(local["pools"][name], trainer.device)
     torch.set_rng_state(local["rng"])
-    if trainer.device.type == "cuda":
+    if trainer.device.type == "cuda" and "cuda_rng" in local:  # a run may move from a CPU to a GPU
         torch.cuda.set_rng_state(local["cuda_rng"], trainer.device)
 
 

@@ -123,7 +123,7 @@ class Trainer:
                 self._unread.append(_StepLosses(self.step, batch.names, list(losses), _stack(losses)))
                 self.step += 1
                 timer.images += len(batch) * distributed.world_size()
-                stop = interrupted.is_set() or self.step == self.config.steps
+                stop = distributed.anywhere(interrupted.is_set(), self.device) or self.step == self.config.steps
                 save = stop or (self.config.checkpoint_every and self.step % self.config.checkpoint_every == 0)
                 log = save or self.step % self.config.log_every == 0
                 if log or self.device.type == "cpu":
@@ -161,7 +161,8 @@ class Trainer:
 
     def _check_losses(self) -> None:
         """Stop at the first loss that is not finite; on a GPU every ``log_every`` steps, since looking waits for it."""
-        for one in self._unread:
+        unread, self._unread = self._unread, []
+        for one in unread:
             finite = torch.isfinite(one.values)
             if not finite.all():
                 bad = int((~finite).nonzero()[0])
@@ -171,8 +172,7 @@ class Trainer:
                     seen=float(one.values[bad]),
                     fix="look at these slices; try a lower learning rate or AMP off; the last checkpoint is intact",
                 )
-        self._seen += self._unread
-        self._unread = []
+        self._seen += unread
 
     def _report(self, timer: Timer) -> None:
         means = torch.stack([one.values for one in self._seen]).mean(dim=0).tolist()
@@ -204,10 +204,10 @@ class Trainer:
         if self.run is None:
             return
         self.inference_system()
-        save_checkpoint(self.run, self.step, shared_state(self), local_state(self))
-        if distributed.rank() == 0:
+        if distributed.rank() == 0:  # before the checkpoint: a run killed between the two then writes its model again
             about = {**self.about, "system": self.system.name, "config": self.system.config_dict(), "step": self.step}
             save_model(self.run / MODEL, self.inference.networks(), about)
+        save_checkpoint(self.run, self.step, shared_state(self), local_state(self))
 
     def resume(self) -> None:
         """Go back to the newest checkpoint of the run, if there is one."""
