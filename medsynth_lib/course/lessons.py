@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -86,15 +87,19 @@ def run_lessons(
     lessons = select_lessons(stems, notebooks)
     shared = {**_shared_parameters(profile, data_root), **(parameters or {})}
     jobs = max(1, min(jobs, len(lessons)))
-    threads = max(1, available_cores() // jobs)
+    threads, stop = max(1, available_cores() // jobs), threading.Event()
 
     def run(path: Path) -> LessonRun:
-        one = _run_one(path, out / path.stem, shared, limits, threads)
+        one = _run_one(path, out / path.stem, shared, limits=limits, threads=threads, stop=stop)
         progress(one.result)
         return one
 
     with ThreadPoolExecutor(jobs) as pool:
-        runs = list(pool.map(run, lessons.values()))
+        try:
+            runs = list(pool.map(run, lessons.values()))
+        except BaseException:  # Ctrl-C above all: leave no kernel behind
+            stop.set()
+            raise
     write_summary(runs, out, profile)
     return runs
 
@@ -118,11 +123,11 @@ def _shared_parameters(profile: str, data_root: str | Path | None) -> dict[str, 
     return shared
 
 
-def _run_one(path: Path, folder: Path, shared: dict[str, Any], limits: Limits, threads: int) -> LessonRun:
+def _run_one(path: Path, folder: Path, shared: dict[str, Any], **how: Any) -> LessonRun:
     record = folder / "record.json"
     record.unlink(missing_ok=True)  # never show the last run's numbers for this one
     try:
-        result = run_notebook(path, folder, {"OUT_DIR": str(folder), **shared}, limits=limits, threads=threads)
+        result = run_notebook(path, folder, {"OUT_DIR": str(folder), **shared}, **how)
     except MedSynthError as error:
         return LessonRun(RunResult(path.stem, "refused", str(error)), {})
     return LessonRun(result, json.loads(record.read_text()) if record.exists() else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +23,24 @@ class Finished:
     peak_mib: float
 
 
-def run_tree(command: list[str], *, cwd: Path, env: dict[str, str], output: IO, timeout_s: float) -> Finished:
+def run_tree(
+    command: list[str], *, cwd: Path, env: dict[str, str], output: IO, timeout_s: float, stop: threading.Event
+) -> Finished:
     """Run ``command``, its stdout and stderr going to ``output``; kill it and every descendant at ``timeout_s``.
 
     A notebook's kernel sits in a session of its own and would outlive a killed parent: so every descendant ever seen is
-    remembered, and survivors are killed at the end in any case (also when we are interrupted).
+    remembered, and survivors are killed at the end in any case.
+
+    Raises:
+        KeyboardInterrupt: another thread set ``stop``.
     """
     started, peak, seen = time.monotonic(), 0, {}
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
         while (returncode := process.poll()) is None and time.monotonic() - started < timeout_s:
             peak = max(peak, _resident(process.pid, seen))
-            time.sleep(_POLL_S)
+            if stop.wait(_POLL_S):
+                raise KeyboardInterrupt
     finally:
         _kill(seen)
         process.kill()

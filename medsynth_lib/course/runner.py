@@ -10,10 +10,11 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from medsynth_lib.course import network_guard, widget_guard
 from medsynth_lib.course.process_tree import Finished, run_tree
@@ -60,7 +61,7 @@ def check_parameters(source: str | Path, parameters: Mapping[str, Any]) -> None:
     """Refuse a file that is no notebook, and parameters that its ``parameters`` cell does not have.
 
     Raises:
-        InputError: not a readable notebook, or no cell tagged ``parameters``.
+        InputError: not a readable notebook.
         MedSynthError: an unknown parameter; the message lists the known ones.
     """
     known = _known_parameters(Path(source))
@@ -81,10 +82,12 @@ def run_notebook(
     *,
     limits: Limits = DEFAULT_LIMITS,
     threads: int | None = None,
+    stop: threading.Event | None = None,
 ) -> RunResult:
     """Execute ``source`` with ``parameters``; leave ``<stem>.ipynb`` and ``stderr.log`` in ``out_dir``.
 
-    The kernel works in ``out_dir/work``, without the network, with ``threads`` CPU threads (default: all cores).
+    The kernel works in ``out_dir/work``, without the network, with ``threads`` CPU threads (default: all cores). Where
+    another thread sets ``stop``, everything started is killed and ``KeyboardInterrupt`` raised.
 
     Raises:
         MedSynthError: see ``check_parameters``; once the notebook has started, nothing but the result tells.
@@ -95,7 +98,19 @@ def run_notebook(
     executed, log = out_dir / f"{source.stem}.ipynb", out_dir / "stderr.log"
     executed.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="medsynth-run-") as scratch:
-        finished = _execute(source, Path(scratch), out_dir / "work", log, parameters, limits, threads)
+        _lay_out(source, Path(scratch), parameters)
+        env = kernel_environment(Path(scratch), threads)
+        command = papermill_command(out_dir / "work", Path(scratch), limits)
+        with open(log, "wb") as output:
+            finished = run_tree(
+                command,
+                cwd=Path(scratch),
+                env=env,
+                output=output,
+                timeout_s=limits.notebook_s,
+                stop=stop or threading.Event(),
+            )
+            _append_cell_stderr(Path(scratch), output)
         verdict = judge(Path(scratch), finished.returncode, log, limits)
         _keep(Path(scratch, "executed.ipynb"), executed)
     return _result(source.stem, verdict, finished, executed, log)
@@ -113,23 +128,23 @@ def _known_parameters(source: Path) -> list[str]:
         raise InputError("not a notebook that can be read", where=source.name, seen=seen) from error
 
 
-def _execute(
-    source: Path, scratch: Path, work: Path, log: Path, parameters: dict, limits: Limits, threads: int | None
-) -> Finished:
+def _lay_out(source: Path, scratch: Path, parameters: dict[str, Any]) -> None:
     import yaml
 
     shutil.copyfile(source, scratch / "source.ipynb")
     (scratch / "parameters.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
+
+
+def papermill_command(work: Path, scratch: Path, limits: Limits) -> list[str]:
+    """papermill on ``source.ipynb`` of ``scratch``; file names without a path, because it formats braces in them."""
     command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "--kernel", KERNEL]
-    command += ["--cwd", str(work), "--execution-timeout", str(limits.cell_s), "--no-progress-bar"]
-    command += ["--stderr-file", str(scratch / "cells.log"), "--log-level", "WARNING"]
-    command += ["--parameters_file", "parameters.yaml"] if parameters else []
-    with open(log, "wb") as output:
-        env = kernel_environment(scratch, threads)
-        finished = run_tree(command, cwd=scratch, env=env, output=output, timeout_s=limits.notebook_s)
-        if (scratch / "cells.log").exists():
-            output.write(b"\n--- stderr of the cells ---\n" + (scratch / "cells.log").read_bytes())
-    return finished
+    command += ["--parameters_file", "parameters.yaml", "--cwd", str(work), "--execution-timeout", str(limits.cell_s)]
+    return [*command, "--stderr-file", str(scratch / "cells.log"), "--log-level", "WARNING", "--no-progress-bar"]
+
+
+def _append_cell_stderr(scratch: Path, output: IO[bytes]) -> None:
+    if (scratch / "cells.log").exists():
+        output.write(b"\n--- stderr of the cells ---\n" + (scratch / "cells.log").read_bytes())
 
 
 def kernel_environment(scratch: Path, threads: int | None) -> dict[str, str]:

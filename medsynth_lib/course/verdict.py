@@ -83,7 +83,8 @@ def _judge_finished(scratch: Path, source: Any, notebook: Any, returncode: int, 
         return Verdict(status, error, _locate(source, failed))
     if hidden:
         text, error = hidden[0]
-        return Verdict("widget_error", error, _locate(source, _with_source(notebook, text)))
+        status = "stopped_early" if error.startswith("KeyboardInterrupt") else "widget_error"
+        return Verdict(status, error, _locate(source, _with_source(notebook, text)))
     if unfinished is not None:
         return Verdict("stopped_early", "this cell was not executed", _locate(source, unfinished))
     if returncode != 0:

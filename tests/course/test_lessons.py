@@ -2,7 +2,11 @@
 
 import json
 import re
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 
 from medsynth_lib.cli import main
@@ -80,6 +84,24 @@ def test_wrong_call_is_refused_before_anything_runs(course, tmp_path, changes, w
     with pytest.raises(MedSynthError, match=words):
         run_lessons(out=tmp_path / "out", notebooks=course, **changes)
     assert not (tmp_path / "out").exists()
+
+
+def test_termination_leaves_no_kernel_and_starts_no_further_lesson(tmp_path):
+    forever = "import os\nopen('pid', 'w').write(str(os.getpid()))\nwhile True:\n    pass"
+    for stem in ("00_a", "01_b"):
+        write_notebook(tmp_path / "lessons" / f"{stem}.ipynb", forever)
+    code = "import sys; from medsynth_lib.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "lessons", "run", "--notebooks", "lessons", "--out", "out"]
+    process = subprocess.Popen(command, cwd=tmp_path)
+    pid = tmp_path / "out" / "00_a" / "work" / "pid"
+    deadline = time.monotonic() + 60
+    while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.terminate()
+    assert process.wait(timeout=20) == 130
+    kernel = int(pid.read_text())
+    assert not psutil.pid_exists(kernel) or psutil.Process(kernel).status() == psutil.STATUS_ZOMBIE
+    assert not (tmp_path / "out" / "01_b").exists()
 
 
 def test_metrics_are_flattened_for_the_table():

@@ -19,17 +19,13 @@ from medsynth_lib.course.structure import check_structure
 from tests.course.notebook_factory import write_notebook
 
 LESSONS = find_lessons() if NOTEBOOKS.is_dir() else {}
-#: Where lessons find patients until they make their own (the phantom); lessons that need none ignore it.
-REALDATA = Path(os.environ.get("MEDSYNTH_REALDATA", NOTEBOOKS.parents[1] / "shared" / "realdata"))
 CELL_S = 300
 
 
 @pytest.fixture
-def smoke(tmp_path) -> dict:
-    cohort = REALDATA / "sts-nifti"
-    if not cohort.is_dir():
-        pytest.skip(f"no patients: {cohort.name} is not under MEDSYNTH_REALDATA")
-    return {"PROFILE": "smoke", "OUT_DIR": str(tmp_path / "out"), "DATA_ROOT": str(cohort)}
+def smoke(tmp_path, realdata) -> dict:
+    """Parameters of the smoke profile, on real patients until the lessons make their own (the phantom)."""
+    return {"PROFILE": "smoke", "OUT_DIR": str(tmp_path / "out"), "DATA_ROOT": str(realdata / "sts-nifti")}
 
 
 @pytest.mark.parametrize("stem", LESSONS)
