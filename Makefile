@@ -11,6 +11,8 @@ OUT ?= runs/lessons
 # On a given cohort the lessons really train; without one we only show that everything executes.
 PROFILE ?= $(if $(DATA_ROOT),lesson,smoke)
 PIP := $(RUN)/python -m pip --disable-pip-version-check
+# A few tests at a time, one CPU thread each; the tests of one file stay together and share what they prepare.
+PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .DELETE_ON_ERROR:
 .PHONY: help lessons test nightly lab lint lock clean
@@ -22,10 +24,10 @@ lessons: $(READY)
 	@$(RUN)/medsynth lessons run --profile "$(PROFILE)" --out "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
 
 test: lint
-	@$(RUN)/python -m pytest -m "not nightly" $(TESTS)
+	@$(PYTEST) -m "not nightly" $(TESTS)
 
 nightly: lint
-	@$(RUN)/python -m pytest $(TESTS)
+	@$(PYTEST) $(TESTS)
 
 lab: $(READY)
 	@$(RUN)/jupyter lab notebooks
