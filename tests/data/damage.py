@@ -104,10 +104,11 @@ def empty_folder(folder, rng):
 
 
 def odd_neighbours(folder, rng):
-    """A loop of links, a dangling link, a pipe that would wait for ever, a damaged archive, a damaged description."""
+    """A loop of links, a dangling link, pipes that would wait for ever, a damaged archive, a damaged description."""
     (folder / "loop").symlink_to(folder, target_is_directory=True)
     (folder / "dangling.dcm").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.nii.gz")
+    os.mkfifo(folder / "pipe")
     (folder / "scan.npz").write_bytes(b"PK\x03\x04" + rng.bytes(300))
     (folder / "cohort.json").write_text('{"patients": ["p", 3' if rng.random() < 0.5 else '{"patients": ["nobody"]}')
 

@@ -93,6 +93,13 @@ def test_outside_is_filled_beyond_half_a_voxel():
     assert volume.resample_to(line, fill=-1).array[0, 0].tolist() == [-1, 5, 5, 5, 5, 5, 5, 5]
 
 
+def test_outside_of_uneven_planes_is_filled_too():
+    values = np.full((4, 4, 4), 5.0, np.float32)
+    volume = Volume(values, np.eye(4), "MR", "a.u.", plane_offsets_mm=np.array([0, 1, 2.5, 3.5]))
+    line = Grid((4, 4, 14), np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0.5, -1.0], [0, 0, 0, 1]]))
+    assert volume.resample_to(line, fill=-1).array[0, 0].tolist() == [-1] + [5] * 10 + [-1] * 3
+
+
 def test_losing_resolution_averages_instead_of_aliasing():
     stripes = np.zeros((32, 32, 32), np.float32)
     stripes[::2] = 1
