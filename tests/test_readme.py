@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+
 from medsynth_lib.cli import command_names
 
 ROOT = Path(__file__).parent.parent
