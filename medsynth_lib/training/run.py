@@ -55,6 +55,7 @@ def about_data(store: SliceStore) -> dict[str, object]:
         "size": store.size,
         "pixel_mm": [spacings[0], spacings[-1]],
         "synthetic_data": store.synthetic,
+        "prepared": store.settings.get("fingerprint"),
     }
 
 
