@@ -13,8 +13,12 @@ from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.errors import CheckpointError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
-from medsynth_lib.training.checkpoint import load_model
-from medsynth_lib.training.profiles import Profile
+from medsynth_lib.training import distributed
+from medsynth_lib.training.amp import choose_device
+from medsynth_lib.training.checkpoint import checkpoints, load_model
+from medsynth_lib.training.evaluate import Evaluation, evaluate
+from medsynth_lib.training.log import LossFile, ProgressBar, TensorBoard
+from medsynth_lib.training.profiles import Profile, profile
 from medsynth_lib.training.trainer import Progress, Trainer
 
 
@@ -37,6 +41,48 @@ def make_trainer(
     network = build_system(system, profile.system, seed)
     about = about_data(store)
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
+
+
+def train_run(
+    system: str, data: str | Path, run: str | Path, profile_name: str = "lesson", **training: object
+) -> Trainer:
+    """Train ``system`` on the slice store at ``data`` into the folder ``run``; returns the trainer, for its step.
+
+    Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``. ``training`` replaces settings of the
+    profile (``TrainConfig``'s names).
+
+    Raises:
+        TrainingError, CheckpointError, StorageError: as ``Trainer.train``.
+    """
+    chosen = profile(system, profile_name, **training)
+    trainer = make_trainer(system, SliceStore.open(data), chosen, run)
+    if distributed.rank() == 0:
+        found = checkpoints(Path(run))
+        done = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
+        losses = LossFile(Path(run) / "losses.jsonl", done)
+        trainer.callbacks = (ProgressBar(), losses, TensorBoard(Path(run) / "tensorboard"))
+    try:
+        trainer.train()
+    finally:
+        distributed.leave()
+    return trainer
+
+
+def evaluate_run(run: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> Evaluation:
+    """Score the model of ``run`` on the slice store at ``data``.
+
+    Raises:
+        CheckpointError: no model, or one trained on other modalities or another slice size.
+    """
+    chosen = choose_device(device)
+    system, about = load_system(run, chosen)
+    store = SliceStore.open(data)
+    for key in ("source", "target"):
+        if store.settings[key] != about[key]:
+            raise CheckpointError(
+                f"the model was trained on another {key}", where=data, rule=about[key], seen=store.settings[key]
+            )
+    return evaluate({system.name: system.translate}, store, split, chosen)
 
 
 def about_data(store: SliceStore) -> dict[str, object]:

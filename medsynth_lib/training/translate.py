@@ -10,10 +10,14 @@ import torch
 
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
 from medsynth_lib.data.body import body_mask
+from medsynth_lib.data.inspect import single_image
 from medsynth_lib.data.intensity import percentile_window
+from medsynth_lib.data.nifti import write_nifti
 from medsynth_lib.data.prepare import background, reference_grid
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import CheckpointError, InputError
+from medsynth_lib.training.amp import choose_device
+from medsynth_lib.training.checkpoint import load_model
 from medsynth_lib.training.run import load_system, window_of
 
 #: Planes translated at once: bounds the memory of the networks whatever the volume.
@@ -66,3 +70,28 @@ def translate_volume(
         provenance={"synthetic": True, "system": about["system"], "derived from": source.modality},
         problems=("synthetic image, not for diagnosis",),
     )
+
+
+def translate_file(model: str | Path, source: str | Path, out: str | Path, device: str = "auto") -> dict[str, object]:
+    """Translate the NIfTI file or DICOM series at ``source`` and write the result as NIfTI, marked as synthetic.
+
+    Returns:
+        Modality, unit, shape, spacing and notes of what was written.
+
+    Raises:
+        InputError: the input cannot be read, or is of another modality.
+        CheckpointError: the model cannot be loaded.
+    """
+    notes: list[str] = []
+    _, about = load_model(Path(model))
+    image, passed_over = single_image(source, about.get("source") if Path(source).is_file() else None)
+    volume = translate_volume(model, image.read(), device=choose_device(device), report=notes.append)
+    write_nifti(volume, out)
+    return {
+        "out": str(out),
+        "modality": volume.modality,
+        "unit": volume.unit,
+        "shape": volume.shape,
+        "spacing_mm": [round(mm, 4) for mm in volume.spacing_mm],
+        "notes": [*volume.problems, *passed_over, *notes],
+    }

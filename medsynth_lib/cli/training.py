@@ -1,0 +1,164 @@
+"""``medsynth train``, ``evaluate``, ``translate``, ``models`` and ``bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from medsynth_lib.cli.app import Amp, Profile, app, report
+
+
+@app.command
+def train(
+    system: Annotated[str, tyro.conf.Positional],
+    data: Path,
+    out: Path,
+    profile: Profile = "lesson",
+    steps: int | None = None,
+    batch_size: int | None = None,
+    amp: Amp = "auto",
+    device: str = "auto",
+    compile: bool = False,
+    seed: int = 0,
+) -> int:
+    """Train a system on a slice store. Run the same command again to go on where it stopped.
+
+    Stops after the current step on Ctrl-C, with a checkpoint. Under torchrun, one process per GPU trains together.
+
+    Args:
+        system: Which system: pix2pix.
+        data: The slice store that `medsynth prepare` wrote.
+        out: The run's folder: checkpoints, model, losses, TensorBoard.
+        profile: smoke: does it run. lesson: learns on a laptop. paper: full width, the paper's recipe, on a GPU.
+        steps: Training steps in all, in place of the profile's.
+        batch_size: Slices per step and process, in place of the profile's.
+        amp: Mixed precision: bf16 or fp16 where the hardware has it; off is fp32.
+        device: auto, cpu, cuda or cuda:N.
+        compile: Compile the networks with torch.compile: slow to start, then faster.
+        seed: Of the weights, the order of the data and the augmentation.
+    """
+    from medsynth_lib.training.run import train_run
+
+    trainer = train_run(
+        system,
+        data,
+        out,
+        profile,
+        steps=steps,
+        batch_size=batch_size,
+        amp=amp,
+        device=device,
+        compile=compile,
+        seed=seed,
+    )
+    if trainer.step < trainer.config.steps:
+        print(f"stopped after step {trainer.step} of {trainer.config.steps}; run the same command to go on")
+        return 130
+    return 0
+
+
+@app.command
+def evaluate(
+    run: Annotated[Path, tyro.conf.Positional],
+    data: Path,
+    split: str = "test",
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Score a trained run beside the baselines, per patient and in physical units.
+
+    Args:
+        run: The run's folder, or a model file.
+        data: The slice store to score it on.
+        split: train, validation or test.
+        device: auto, cpu, cuda or cuda:N.
+        json: Print JSON for another program, with every metric.
+    """
+    from medsynth_lib.training.run import evaluate_run
+
+    evaluation = evaluate_run(run, data, split, device)
+    report(evaluation.to_dict(), json, evaluation.table)
+
+
+@app.command
+def translate(
+    run: Annotated[Path, tyro.conf.Positional], input: Path, out: Path, device: str = "auto", json: bool = False
+) -> None:
+    """Translate a whole volume with a trained run. The result is synthetic: not for diagnosis.
+
+    Args:
+        run: The run's folder, or a model file.
+        input: A NIfTI file or the folder of a DICOM series, of the modality the run was trained on.
+        out: Where to write, ending in .nii or .nii.gz.
+        device: auto, cpu, cuda or cuda:N.
+        json: Print JSON for another program.
+    """
+    from medsynth_lib.training.translate import translate_file
+
+    written = translate_file(run, input, out, device)
+    notes = [f"  note: {note}" for note in written["notes"]]
+    text = f"synthetic {written['modality']} {written['shape']}, {written['unit']}: {out}"
+    report(written, json, lambda: "\n".join([text, *notes]))
+
+
+@app.command
+def models(json: bool = False) -> None:
+    """List every network of every system at paper size: parameters, and multiplications for one 256 x 256 image.
+
+    Args:
+        json: Print JSON for another program.
+    """
+    from medsynth_lib.systems.models import model_table
+
+    rows = model_table()
+
+    def text() -> str:
+        return "\n".join(
+            f"{row['system']:20} {row['network']:14} {row['parameters']:>12,} parameters {row['gmac']:>7.2f} GMAC"
+            for row in rows
+        )
+
+    report(rows, json, text)
+
+
+@app.command
+def bench(
+    system: str = "pix2pix",
+    profile: Profile = "paper",
+    size: int = 256,
+    batch_size: int = 4,
+    rounds: int = 5,
+    amp: Amp = "auto",
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Time our training step beside a plain fp32 loop of the same networks, alternating, on noise images.
+
+    Args:
+        system: Which system.
+        profile: Which of its sizes.
+        size: Slices are size x size pixels; a multiple of what the networks need.
+        batch_size: Slices per step.
+        rounds: How often each is timed; the median counts.
+        amp: Mixed precision of our step.
+        device: auto, cpu, cuda or cuda:N.
+        json: Print JSON for another program.
+    """
+    from medsynth_lib.training.bench import bench as run_bench
+
+    found = run_bench(
+        system,
+        profile_name=profile,
+        size=size,
+        batch_size=batch_size,
+        rounds=rounds,
+        amp=amp,
+        device=device,
+    )
+    text = (
+        "{system} {profile}, {size}², batch {batch_size}, {device}: {images_per_second:.2f} images/s with AMP {amp}, "
+        "{reference_images_per_second:.2f} in the plain loop, ratio {ratio:.2f}; data {data_share:.1%} of a step"
+    )
+    report(found, json, lambda: text.format(**found))
