@@ -1,0 +1,193 @@
+"""What every system and trainer must keep, as plain checks that raise ``AssertionError``, on networks small enough for
+seconds. ``test_contract.py`` runs them on all systems; ``test_contract_catches.py`` shows that each can fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from medsynth_lib.conventions import Batch, LossTerms
+from medsynth_lib.systems import SYSTEMS
+from medsynth_lib.systems.base import System
+from medsynth_lib.systems.pix2pix import Pix2PixConfig
+from medsynth_lib.training.config import TrainConfig
+from medsynth_lib.training.state import local_state, shared_state
+from medsynth_lib.training.trainer import Trainer
+
+#: One config per system: every loss term on, dropout and replay pool on, so that all state there is takes part.
+TINY = {
+    "pix2pix": Pix2PixConfig(
+        generator_channels=4,
+        depth=6,
+        discriminator_channels=8,
+        discriminator_layers=2,
+        ssim_weight=10.0,
+        gradient_weight=5.0,
+        pool_size=3,
+        learning_rate=2e-3,
+    ),
+}
+SIZE = 64
+#: bf16 keeps 8 bits, 0.4 % of a number; a loss term, averaged over pixels, comes out this close to float32.
+AMP_TOLERANCE = 0.01
+
+
+class NoiseSlices:
+    """Stands in for ``PairedSlices``: source is smooth noise, target its negative; a pure function of the step."""
+
+    def batch(self, step: int, batch_size: int, *, rank: int = 0, world_size: int = 1) -> Batch:
+        generator = torch.Generator().manual_seed(step)
+        noise = torch.rand(batch_size * world_size, 1, SIZE, SIZE, generator=generator) * 2 - 1
+        source = nn.functional.avg_pool2d(noise, 5, 1, 2)[rank * batch_size : (rank + 1) * batch_size]
+        return Batch(source, -source, names=tuple(f"slice {step}.{index}" for index in range(batch_size)))
+
+
+def make_system(name: str, config: object | None = None) -> System:
+    torch.manual_seed(0)
+    return SYSTEMS[name][0](config or TINY[name])
+
+
+def make_trainer(system: System, *, run: Path | None = None, kind: type[Trainer] = Trainer, **settings) -> Trainer:
+    settings = {"steps": 6, "batch_size": 2, "amp": "off", "device": "cpu", "log_every": 1, **settings}
+    data = settings.pop("data", NoiseSlices())
+    callbacks = settings.pop("callbacks", ())
+    return kind(system, data, TrainConfig(**settings), run=run, callbacks=callbacks)
+
+
+def equal(one: object, other: object) -> bool:
+    """Bit for bit, through dicts and sequences."""
+    if isinstance(one, Tensor):
+        return isinstance(other, Tensor) and one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return one == other
+
+
+def parameters_of(system: System, name: str) -> list[Tensor]:
+    return [parameter for network in system.parts()[name] for parameter in network.parameters()]
+
+
+def check_every_parameter_has_one_owner(system: System) -> None:
+    groups = [system.optimizer(name).param_groups for name in system.parts()]
+    owned = Counter(id(parameter) for group in groups for one in group for parameter in one["params"])
+    for name, parameter in system.named_parameters():
+        assert owned[id(parameter)] == 1, f"{name} is owned by {owned[id(parameter)]} optimizers"
+    assert len(owned) == len(list(system.parameters())), "an optimizer owns parameters that are not the system's"
+
+
+def check_gradients_stay_in_their_phase(system: System) -> None:
+    """No phase's loss reaches another part's weights: fakes are detached, judges frozen."""
+    for name, terms in system.phases(NoiseSlices().batch(0, 2), 0):
+        others = [other for other in system.parts() if other != name]
+        for other in others:
+            weights = [weight for weight in parameters_of(system, other) if weight.requires_grad]
+            if not weights:  # frozen
+                continue
+            gradients = torch.autograd.grad(sum(terms.values()), weights, retain_graph=True, allow_unused=True)
+            reached = [gradient for gradient in gradients if gradient is not None]
+            assert not reached, f"the {name} phase sends gradients into {len(reached)} weights of the {other}"
+
+
+def check_each_phase_moves_its_own_part(trainer: Trainer) -> None:
+    """What moved between pulling one phase and the next is what the phase is named after."""
+    system, phases, order = trainer.system, trainer.system.phases, []
+
+    def watched(batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
+        for name, terms in phases(batch, step):
+            before = {part: [w.detach().clone() for w in parameters_of(system, part)] for part in system.parts()}
+            yield name, terms
+            for part, weights in before.items():
+                moved = not equal(weights, parameters_of(system, part))
+                assert moved == (part == name), f"{part} {'moved' if moved else 'stood still'} in the {name} phase"
+            order.append(name)
+
+    system.phases = watched
+    try:
+        trainer.training_step(trainer.data.batch(0, 2))
+    finally:
+        del system.phases
+    assert sorted(order) == sorted(system.parts()), f"phases {order} for the parts {list(system.parts())}"
+
+
+def check_logged_terms_are_the_addends(trainer: Trainer) -> None:
+    """The logged terms of a phase add up, in float32 and in order, to exactly what is minimised."""
+    minimised, scale = [], trainer.scaler.scale
+    trainer.scaler.scale = lambda loss: minimised.append(loss.detach().clone()) or scale(loss)
+    try:
+        logged = trainer.training_step(trainer.data.batch(0, 2))
+    finally:
+        trainer.scaler.scale = scale
+    phases = list(dict.fromkeys(term.split("/")[0] for term in logged))
+    sums = [sum(value.float() for term, value in logged.items() if term.split("/")[0] == phase) for phase in phases]
+    assert equal(sums, minimised), f"logged {sums}, minimised {minimised}"
+
+
+def check_outputs_in_range(system: System) -> None:
+    with torch.no_grad():
+        fake = system.translate(10 * torch.randn(2, 1, SIZE, SIZE))
+    assert fake.shape == (2, 1, SIZE, SIZE)
+    assert bool((fake.abs() <= 1).all()), f"values from {float(fake.min())} to {float(fake.max())}"
+
+
+def check_amp_agrees_with_fp32(make: Callable[[str], Trainer]) -> dict[str, float]:
+    """Every loss term of one step in bf16 is within ``AMP_TOLERANCE`` of float32; returns the relative differences."""
+    terms = {}
+    for amp in ("off", "bf16"):
+        trainer = make(amp)
+        torch.manual_seed(0)
+        terms[amp] = trainer.training_step(trainer.data.batch(0, 2))
+    apart = {term: abs(float(terms["bf16"][term] / terms["off"][term]) - 1) for term in terms["off"]}
+    assert max(apart.values()) <= AMP_TOLERANCE, f"bf16 apart from float32 by {apart}"
+    return apart
+
+
+class Interrupted(Exception):
+    """A crash between two checkpoints."""
+
+
+def check_resume_is_exact(make: Callable[..., Trainer], folder: Path, amp: str) -> None:
+    """A run that crashes after four steps, three of them kept, and goes on in a fresh trainer ends bit for bit where
+    the uninterrupted run does: weights, averages, optimizers, random state and pools."""
+    whole = make(run=folder / "whole", amp=amp, checkpoint_every=3)
+    whole.train()
+
+    def crash(progress):
+        if progress.step == 4:
+            raise Interrupted
+
+    try:
+        make(run=folder / "parts", amp=amp, checkpoint_every=3, callbacks=(crash,)).train()
+    except Interrupted:
+        torch.manual_seed(12345)  # another process would not have this one's random state
+        torch.rand(7)
+    resumed = make(run=folder / "parts", amp=amp, checkpoint_every=3)
+    started = []
+    step = resumed.training_step
+    resumed.training_step = lambda batch: started.append(resumed.step) or step(batch)
+    resumed.train()
+    assert started == [3, 4, 5], f"steps after the crash: {started}"
+    for what, state in (("shared", shared_state), ("local", local_state)):
+        one, other = state(whole), state(resumed)
+        differing = [key for key in one if not equal(one[key], other[key])]
+        assert not differing, f"{what} state differs after resuming: {', '.join(differing)}"
+
+
+def check_overflow_skips_one_step(trainer: Trainer, part: str) -> None:
+    """With gradient scaling on, an infinite gradient in ``part`` leaves it as it was, halves the scale, and lets every
+    other part move."""
+    trainer.scaler = torch.amp.GradScaler(trainer.device.type, init_scale=1024.0)
+    names = trainer.system.parts()
+    before = {name: [w.detach().clone() for w in parameters_of(trainer.system, name)] for name in names}
+    planted = parameters_of(trainer.system, part)[0].register_hook(lambda gradient: gradient * torch.inf)
+    trainer.training_step(trainer.data.batch(0, 2))
+    planted.remove()
+    for name, weights in before.items():
+        moved = not equal(weights, parameters_of(trainer.system, name))
+        assert moved == (name != part), f"{name} {'moved' if moved else 'stood still'}"
+    assert trainer.scaler.get_scale() == 512.0, f"scale {trainer.scaler.get_scale()}"
