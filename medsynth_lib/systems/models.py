@@ -13,8 +13,8 @@ from medsynth_lib.systems import SYSTEMS
 def model_table(size: int = 256) -> list[dict[str, object]]:
     """One row per network of every system with its default (paper) config.
 
-    ``gmac``: 10⁹ multiply-accumulates of one forward on one ``size`` x ``size`` image. Computed on PyTorch's meta device:
-    nothing is allocated or multiplied.
+    ``gmac``: 10⁹ multiply-accumulates of one forward on one ``size`` x ``size`` image. Computed on PyTorch's meta
+    device: nothing is allocated or multiplied.
     """
     rows = []
     for name, (system_class, config_class) in SYSTEMS.items():

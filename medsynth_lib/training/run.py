@@ -48,8 +48,8 @@ def train_run(
 ) -> Trainer:
     """Train ``system`` on the slice store at ``data`` into the folder ``run``; returns the trainer, for its step.
 
-    Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``. ``training`` replaces settings of the
-    profile (``TrainConfig``'s names).
+    Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``. ``training`` replaces settings of
+    the profile (``TrainConfig``'s names).
 
     Raises:
         TrainingError, CheckpointError, StorageError: as ``Trainer.train``.

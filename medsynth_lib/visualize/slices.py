@@ -88,7 +88,7 @@ def comparison(
     figure, axes = _axes(2, 2 + len(fakes), side)
     shown = axes[0, 0].imshow(source, cmap=source_look.cmap, vmin=source_look.low, vmax=source_look.high)
     axes[0, 0].set_title(f"source: {source_modality}", fontsize=9)
-    figure.colorbar(shown, ax=axes[1, 0], label=source_look.unit, shrink=0.8, location="left")
+    figure.colorbar(shown, ax=axes[0, 0], label=source_look.unit, shrink=0.8, location="left")
     for column, (method, fake) in enumerate(fakes.items(), start=1):
         axes[0, column].imshow(fake, cmap=look.cmap, vmin=look.low, vmax=look.high)
         axes[0, column].set_title(method, fontsize=9)

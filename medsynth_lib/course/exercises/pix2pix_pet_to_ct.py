@@ -76,9 +76,8 @@ def check_discriminator_loss(attempt: Callable[..., Tensor]) -> None:
             "The value is right, but its gradient reaches the generator, which would learn to be caught. "
             "Detach the fake before you show it."
         )
-    assert judge.weight.grad is not None and judge.weight.grad.abs().sum() > 0, (
-        "No gradient reaches the discriminator: compute its logits with gradients on."
-    )
+    if judge.weight.grad is None or judge.weight.grad.abs().sum() == 0:
+        raise Misconception("No gradient reaches the discriminator: compute its logits with gradients on.")
 
 
 def _check_discriminator_value(loss: Tensor, judge: nn.Module, source: Tensor, target: Tensor, fake: Tensor) -> None:
