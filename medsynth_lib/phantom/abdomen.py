@@ -88,7 +88,7 @@ class Gut:
     """Stomach, duodenum, small bowel and colon as bent tubes with wall, content and gas that has risen to the front."""
 
     def __init__(self, rng: np.random.Generator):
-        self.gas = rng.uniform(0.2, 1.0, 3)
+        self.gas = rng.uniform(0.1, 1.0, 3) ** [1.0, 1.5, 1.0]
         fill = rng.uniform(0.75, 1.2)
         self.stomach = tube(
             # Down the back of the body and up again in front of it: a cross-section longer than it is wide.
@@ -153,7 +153,7 @@ class Gut:
             return
         region = region.within(room)
         plane.paint(region, (-2.5, "fibrous fat"), (0, "bowel wall"), (2.2, "bowel content"))
-        bubbles = (fields["wobble2"][region.window] - 1.3) * 8
+        bubbles = (fields["wobble2"][region.window] - 2.5 + self.gas[2]) * 8
         plane.paint(Region(region.window, np.minimum(region.depth - 4, bubbles)), (0, "bowel gas"))
 
     def paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
@@ -162,6 +162,8 @@ class Gut:
         duodenum = tube_region(plane, self.duodenum, organ=True)
         if duodenum is not None:
             plane.paint(duodenum.within(fields["belly"]), (0, "duodenum wall"), (2.4, "duodenum content"))
+            bubbles = (fields["wobble2"][duodenum.window] - 2.2 + self.gas[2]) * 8
+            plane.paint(Region(duodenum.window, np.minimum(duodenum.depth - 4, bubbles)), (0, "duodenum gas"))
         self._paint_tube(
             plane, fields, self.stomach, "stomach wall", "stomach content", "stomach gas", 4.0, self.gas[1]
         )
@@ -229,7 +231,7 @@ class Viscera:
                 [top + [side * 2, -14, 4], top, top + [-side * 4, 12, 0]],
                 [top + [side * 12, -16, 0], top + [-side * 2, 8, 0]],
             ):
-                gland = tube_region(plane, tube([points[0], points[-1]], [2.4, 3.4]), organ=True)
+                gland = tube_region(plane, tube([points[0], points[-1]], [3.0, 4.4]), organ=True)
                 plane.paint(gland, (-2.5, "fat"), (0, "adrenal"), over=(*_SOFT, "liver", "adrenal", "spleen"))
         pancreas = tube_region(plane, self.pancreas, organ=True)
         if pancreas is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from medsynth_lib.phantom import abdomen, body, skeleton, thorax
 from medsynth_lib.phantom.body import Patient
+from medsynth_lib.phantom.lesions import paint, place
 from medsynth_lib.phantom.shapes import Plane
 from medsynth_lib.phantom.tissues import TISSUES
 from medsynth_lib.phantom.waves import Waves
@@ -23,13 +24,14 @@ class Torso:
 
     Args:
         seed: the same seed is the same patient, to the last voxel.
+        lesions: how many to place.
     """
 
     region = "torso"
     fov_mm = 500.0
 
-    def __init__(self, seed: int):
-        self.patient = Patient.random(seed)
+    def __init__(self, seed: int, lesions: int = 0):
+        self.patient, self.lesions = Patient.random(seed), ()
         rng = np.random.default_rng([seed, 2])
         self.bend = [Waves(rng, 320, 4) for _ in range(3)]
         self.wobble, self.wobble2, self.septa = Waves(rng, 70), Waves(rng, 40), Waves(rng, 62, 8)
@@ -38,6 +40,8 @@ class Torso:
         self.liver, self.gut = abdomen.Liver(rng, 1.0), abdomen.Gut(rng)
         self.viscera = abdomen.Viscera(rng, self.patient)
         self.gas_in_gullet = bool(rng.random() < 0.6)
+        scales = np.array([self.patient.breadth, self.patient.depth, self.patient.height])
+        self.lesions = place(self.region, self.tissue, scales, lesions, np.random.default_rng([seed, 13]))
 
     def extent_mm(self) -> tuple[float, float]:
         """Lowest and highest z of the patient's torso in mm."""
@@ -63,6 +67,7 @@ class Torso:
         }
         fields |= body.envelope(plane, p)
         self._paint(plane, fields)
+        paint(plane.tissue, self.lesions, x_mm, y_mm, z_mm + (plane.organ_z - plane.z) * p.height)
         return plane.tissue
 
     def _paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:

@@ -69,7 +69,7 @@ class Patient:
             sex=sex, height=float(np.clip(height, 0.84, 1.13)), breadth=float(np.clip(breadth, 0.82, 1.12)),
             depth=float(np.clip(rng.normal(breadth, 0.05), 0.82, 1.15)), fat_mm=fat,
             visceral=float(np.clip(rng.normal(0.04 + 0.004 * fat, 0.05), 0, 0.25)),
-            bone_density=float(np.clip(rng.normal(1.0, 0.18), 0.6, 1.5)), filling=float(rng.uniform(0.1, 1.0)),
+            bone_density=float(np.clip(rng.normal(0.95, 0.28), 0.4, 1.7)), filling=float(rng.uniform(0.1, 1.0)),
             arm_down=int(rng.choice([0, 0, 0, 1, -1])), seed=seed,
         )  # fmt: skip
 
@@ -166,7 +166,7 @@ def paint_envelope(plane: Plane, fields: dict[str, np.ndarray], patient: Patient
         plane.paint(plane.whole(gland), (0, "breast gland"))
     plane.paint(plane.whole(wall), (0, "muscle"))
     if plane.z_mm > 470 or plane.z_mm < 110:  # bundles of muscle in fat, at the shoulders and the hips
-        gap = np.clip(0.06 + 0.10 * fields["wobble"], 0, 0.2) - np.abs(septa)
+        gap = np.clip(0.03 + 0.09 * fields["wobble"], 0, 0.16) - np.abs(septa)
         plane.paint(plane.whole(np.minimum(wall - 4, gap)), (0, "fat"))
         if plane.z_mm < 70:
             _paint_buttock_planes(plane, wall)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
-VERSION = 1
+VERSION = 2
 ANATOMIES = {"torso": Torso, "head": Head}
 FORMATS = ("nifti", "dicom")
 PAIRINGS = ("exact", "breathing", "unpaired")
@@ -45,6 +47,8 @@ def make_cohort(
     slices: int | None = None,
     spacing_mm: float = 5.0,
     modalities: Sequence[str] = ALL,
+    lesions: int = 0,
+    workers: int = 1,
 ) -> Path:
     """Make virtual patients and write them to ``out``: ``cohort.json`` and ``<patient>/<modality>.nii.gz``.
 
@@ -58,23 +62,51 @@ def make_cohort(
             ``unpaired``: every image is of another patient, on another scanner.
         slices: that many, spread evenly over the region; by default every ``spacing_mm``.
         modalities: which images to make.
+        workers: processes that make patients at the same time.
+        lesions: how many each patient has; their kind, place and size are listed in ``cohort.json``.
 
     Raises:
         InputError: an argument outside its range, or ``out`` holds something already.
     """
     out = Path(out)
-    _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities)
+    _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers)
     with atomic_path(out) as folder:
         folder.mkdir()
-        people = {}
-        for key, person_seed, words in _people(patients, seed, pairing, modalities):
-            person = _person(ANATOMIES[region](person_seed), size, slices, spacing_mm, pairing)
-            _write(person, person.volumes(words), folder / key, format)
-            # A DICOM cohort knows its patients by the pseudonyms of their identifiers.
-            name = key if format == "nifti" else find_series(folder / key)[0].patient
-            people[name] = asdict(person.anatomy.patient)
+        jobs = [
+            _Job(folder / key, region, person_seed, words, size, slices, spacing_mm, pairing, format, lesions)
+            for key, person_seed, words in _people(patients, seed, pairing, modalities)
+        ]
+        if workers == 1:
+            people = dict(map(_make_one, jobs))
+        else:
+            with ProcessPoolExecutor(workers, get_context("forkserver")) as pool:
+                people = dict(pool.map(_make_one, jobs))
         _describe(folder, region, pairing, seed, modalities, people)
     return out
+
+
+@dataclass(frozen=True)
+class _Job:
+    folder: Path
+    region: str
+    seed: int
+    modalities: tuple[str, ...]
+    size: int
+    slices: int | None
+    spacing_mm: float
+    pairing: str
+    format: str
+    lesions: int
+
+
+def _make_one(job: _Job) -> tuple[str, dict]:
+    """Make and write one person; the name the cohort knows them by, and the truth about them."""
+    anatomy = ANATOMIES[job.region](job.seed, job.lesions)
+    person = _person(anatomy, job.size, job.slices, job.spacing_mm, job.pairing)
+    _write(person, person.volumes(job.modalities), job.folder, job.format)
+    # A DICOM cohort knows its patients by the pseudonyms of their identifiers.
+    name = job.folder.name if job.format == "nifti" else find_series(job.folder)[0].patient
+    return name, asdict(anatomy.patient) | {"lesions": [asdict(lesion) for lesion in anatomy.lesions]}
 
 
 def default_cohort(
@@ -142,7 +174,9 @@ def _describe(folder: Path, region: str, pairing: str, seed: int, modalities: Se
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities) -> None:
+def _check(
+    out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers
+) -> None:
     for what, value, allowed in (
         ("region", region, ANATOMIES), ("format", format, FORMATS), ("pairing", pairing, PAIRINGS)
     ):  # fmt: skip
@@ -150,10 +184,12 @@ def _check(out, patients, region, size, seed, format, pairing, slices, spacing_m
             raise InputError(f"unknown {what}", rule=f"one of {', '.join(allowed)}", seen=value)
     for what, value, low, high in (
         ("patients", patients, 1, 1000), ("size", size, 32, 1024), ("seed", seed, 0, 2**31),
-        ("slices", 1 if slices is None else slices, 1, 2000), ("spacing_mm", spacing_mm, 0.5, 100),
+        ("lesions", lesions, 0, 20), ("workers", workers, 1, 64), ("slices", 1 if slices is None else slices, 1, 2000), ("spacing_mm", spacing_mm, 0.5, 100),
     ):  # fmt: skip
         if not low <= value <= high:
             raise InputError(f"{what} is out of range", rule=f"{low} to {high}", seen=value)
+    if region == "head" and pairing == "breathing":
+        raise InputError("a head does not breathe", rule="pairing exact or unpaired for the head", seen=pairing)
     if size % 4:
         raise InputError("size must be a multiple of 4", seen=size)
     unknown = [word for word in modalities if word not in MODALITIES]

@@ -25,8 +25,9 @@ class CTScanner:
     """A CT scanner and its protocol.
 
     Args:
-        noise_hu: sd of quantum noise in the middle of an average abdomen at 5 mm; 10 to 15 HU is usual (McCollough et
-            al., RadioGraphics 26:503, 2006).
+        noise_hu: sd of quantum noise in the middle of an average abdomen, in pixels too small to average over it; 10 to
+            15 HU in diagnostic scans (McCollough et al., RadioGraphics 26:503, 2006), up to twice that in the low-dose CT
+            of PET/CT.
         cutoff_per_mm: where the reconstruction kernel's Hann window reaches zero; 0.7 per mm for a body kernel.
         blur_mm: FWHM of the in-plane point spread of that kernel.
         modulation: how much of the change in attenuation the tube current makes good: 0 nothing, 1 all (Kalra et al.,
@@ -34,7 +35,7 @@ class CTScanner:
         offset_hu: calibration error of this scanner.
     """
 
-    noise_hu: float = 12.0
+    noise_hu: float = 14.0
     cutoff_per_mm: float = 0.7
     blur_mm: float = 1.3
     modulation: float = 0.7
@@ -44,9 +45,9 @@ class CTScanner:
     def random(cls, rng: np.random.Generator) -> CTScanner:
         """A scanner from the spread of clinical protocols."""
         return cls(
-            noise_hu=float(rng.uniform(8, 18)),
+            noise_hu=float(rng.uniform(6, 28)),
             cutoff_per_mm=float(rng.uniform(0.55, 0.9)),
-            blur_mm=float(rng.uniform(1.1, 1.7)),
+            blur_mm=float(rng.uniform(1.5, 2.5)),
             offset_hu=float(rng.normal(0, 2)),
         )
 
@@ -61,13 +62,15 @@ def ct_numbers(patient: Patient, phase: str = "none") -> np.ndarray:
         raise InputError("unknown contrast phase", rule=f"one of {', '.join(PHASES)}", seen=phase)
     rng = np.random.default_rng([patient.seed, 3])
     deviation = rng.normal(0, 1, len(TISSUES))
-    uptake = np.clip(np.random.default_rng([patient.seed, 4]).normal(1, 0.15), 0.6, 1.5)
+    uptake = np.clip(np.random.default_rng([patient.seed, 4]).normal(1, 0.2), 0.5, 1.6)
     base = np.array([hounsfield(linear_attenuation(t.material, density=t.density)) for t in TISSUES])
     bone = np.array(
         [("bone" in t.name or "cortex" in t.name or "marrow" in t.name) and t.spread_hu > 0 for t in TISSUES]
     )
-    # Mineral makes the difference between bone and water: bone density scales it, alike in every bone.
-    values = np.where(bone, base * patient.bone_density, base + deviation * [t.spread_hu for t in TISSUES])
+    # Mineral makes the difference between bone and water: it scales trabecular bone, and cortex less (Pickhardt et al.,
+    # Ann Intern Med 158:588, 2013: L1 at 150 HU with an sd of some 30 %).
+    mineral = np.array([patient.bone_density if t.t2_ms > 2 else 1 + 0.4 * (patient.bone_density - 1) for t in TISSUES])
+    values = np.where(bone, base * mineral, base + deviation * [t.spread_hu for t in TISSUES])
     if phase != "none":
         values = values + uptake * np.array([getattr(t, phase) for t in TISSUES])
     return values.astype(np.float32)
@@ -97,22 +100,25 @@ def scan(clean: np.ndarray, pixel_mm: float, scanner: CTScanner, rng: np.random.
 
 
 def fbp_noise(shape: tuple[int, int], pixel_mm: float, cutoff_per_mm: float, rng: np.random.Generator) -> np.ndarray:
-    """Unit-variance noise with the power spectrum of filtered back-projection.
+    """Noise with the power spectrum of filtered back-projection, of unit variance before pixels average over it.
 
     White noise in the projections is filtered by the ramp f A(f); back-projection divides the power by f, so
 
         NPS(f) ~ f A(f)^2,   A(f) = (1 + cos(pi f / f_cut)) / 2 below f_cut
 
-    (Riederer, Pelc & Chesler, Phys Med Biol 23:446, 1978), times the averaging over a square pixel.
+    (Riederer, Pelc & Chesler, Phys Med Biol 23:446, 1978), times the square of sinc for the average over a pixel.
     """
     fx, fy = np.fft.fftfreq(shape[0], pixel_mm)[:, None], np.fft.rfftfreq(shape[1], pixel_mm)[None, :]
-    f = np.hypot(fx, fy)
-    window = np.where(f < cutoff_per_mm, 0.5 * (1 + np.cos(np.pi * f / cutoff_per_mm)), 0)
-    amplitude = np.sqrt(f) * window * np.sinc(fx * pixel_mm) * np.sinc(fy * pixel_mm)
+    amplitude = np.sqrt(_nps(np.hypot(fx, fy), cutoff_per_mm)) * np.sinc(fx * pixel_mm) * np.sinc(fy * pixel_mm)
     white = np.fft.rfft2(rng.standard_normal(shape, dtype=np.float32))
-    noise = np.fft.irfft2(white * amplitude, shape)
-    full = np.concatenate([amplitude, amplitude[:, 1 : (shape[1] + 1) // 2]], axis=1)
-    return (noise / np.sqrt((full**2).mean())).astype(np.float32)
+    # The whole spectrum has 2 pi times the integral of f NPS(f); white noise spreads over the area 1 / pixel^2.
+    f = np.linspace(0, cutoff_per_mm, 500)
+    total = 2 * np.pi * np.trapezoid(f * _nps(f, cutoff_per_mm), f) * pixel_mm**2
+    return np.fft.irfft2(white * (amplitude / np.sqrt(total)).astype(np.float32), shape).astype(np.float32)
+
+
+def _nps(f: np.ndarray, cutoff_per_mm: float) -> np.ndarray:
+    return f * np.where(f < cutoff_per_mm, 0.5 * (1 + np.cos(np.pi * f / cutoff_per_mm)), 0) ** 2
 
 
 def noise_sd(clean: np.ndarray, pixel_mm: float, scanner: CTScanner, angles: int = 12) -> np.ndarray:

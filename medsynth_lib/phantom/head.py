@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medsynth_lib.phantom import face
+from medsynth_lib.phantom.lesions import paint, place
 from medsynth_lib.phantom.shapes import Plane, Region, bundle, ellipsoid, smooth_union, tube, tube_region
 from medsynth_lib.phantom.waves import Waves
 
@@ -56,13 +57,15 @@ class Head:
     region = "head"
     fov_mm = 256.0
 
-    def __init__(self, seed: int):
-        self.patient = HeadPatient.random(seed)
+    def __init__(self, seed: int, lesions: int = 0):
+        self.patient, self.lesions = HeadPatient.random(seed), ()
         rng = np.random.default_rng([seed, 12])
         self.bend = [Waves(rng, 260, 4) for _ in range(3)]
         self.fold, self.fold2, self.septa = Waves(rng, 17, 24), Waves(rng, 40, 8), Waves(rng, 34, 8)
         wide = self.patient.ventricles
         self.ventricles = bundle([one for side in (-1, 1) for one in _lateral_ventricle(side, wide)])
+        scales = np.array([self.patient.breadth, self.patient.depth, self.patient.height])
+        self.lesions = place(self.region, self.tissue, scales, lesions, np.random.default_rng([seed, 13]))
 
     def extent_mm(self) -> tuple[float, float]:
         """Lowest and highest z in mm."""
@@ -80,6 +83,7 @@ class Head:
         self._paint(plane, skin, {name: getattr(self, name)(x, y, z) for name in ("fold", "fold2", "septa")})
         plane.paint(plane.whole(np.minimum(skin, 1.8 - skin)), (0, "skin"))
         np.copyto(plane.tissue, outside, where=skin <= 0)
+        paint(plane.tissue, self.lesions, x_mm, y_mm, z_mm)
         return plane.tissue
 
     def _paint(self, plane: Plane, skin: np.ndarray, fields: dict[str, np.ndarray]) -> None:

@@ -32,6 +32,7 @@ class Scanners:
 
     @classmethod
     def random(cls, seed: int, pet_voxel_mm: float) -> Scanners:
+        """The scanners a patient meets, from the spread of clinical protocols."""
         rng = np.random.default_rng([seed, 7])
         phase = "portal" if rng.random() < 0.8 else "arterial"
         return cls(ct.CTScanner.random(rng), pet.PETScanner.random(rng, pet_voxel_mm), mr.MRScanner.random(rng), phase)
@@ -56,7 +57,7 @@ class Imaging:
         self.scanners = Scanners.random(self.seed, 2 * self.pixel_mm)
         self.shading = Waves(np.random.default_rng([self.seed, 8]), 500, 4)
         self.mr_signals = mr.signals(anatomy.patient, self.scanners.mr)
-        self.fat_signal = float(mr.signal(343, 58, 0.9, self.scanners.mr))
+        self.fat_signal = float(mr.signal(288, 165, 0.9, self.scanners.mr))
         self.numbers = {
             "CT": ct.ct_numbers(anatomy.patient), "CECT": ct.ct_numbers(anatomy.patient, self.scanners.phase)
         }  # fmt: skip

@@ -41,6 +41,7 @@ class MRScanner:
             tr_ms=float(rng.uniform(450, 700)),
             snr=float(rng.uniform(25, 70)),
             shading=float(rng.uniform(0.1, 0.5)),
+            blur_mm=float(rng.uniform(1.8, 3.2)),
         )
 
 
@@ -94,11 +95,13 @@ def scan(
 ) -> np.ndarray:
     """What the scanner shows: magnitude of the shaded signal plus complex noise, fat at 1000; int16.
 
-    M = |b S + n_re + i n_im|, both parts N(0, sigma): Rician (Gudbjartsson & Patz, MRM 34:910, 1995).
+    M = |b S + n_re + i n_im|, both parts N(0, sigma) and as coarse as the signal (images are zero-filled): Rician (Gudbjartsson & Patz, MRM 34:910, 1995).
     ``shading`` is a unit-variance smooth field ``(X, Y)``.
     """
-    blurred = ndimage.gaussian_filter(clean, scanner.blur_mm / 2.355 / pixel_mm, mode="nearest", truncate=3)
+    width = scanner.blur_mm / 2.355 / pixel_mm
+    blurred = ndimage.gaussian_filter(clean, width, mode="nearest", truncate=3)
     scaled = blurred * np.exp(scanner.shading / 3 * shading) * (1000 / fat_signal)
     sigma = 1000 / scanner.snr
-    real, imaginary = rng.standard_normal((2, *clean.shape), dtype=np.float32) * np.float32(sigma)
+    noise = ndimage.gaussian_filter(rng.standard_normal((2, *clean.shape), dtype=np.float32), (0, width, width))
+    real, imaginary = noise * np.float32(sigma / noise.std())
     return np.clip(np.rint(np.hypot(scaled + real, imaginary)), 0, 32767).astype(np.int16)

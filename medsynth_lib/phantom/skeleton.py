@@ -25,11 +25,11 @@ def spine_y(z_mm: float) -> float:
     return float(np.interp(z_mm, _SPINE_Y[:, 0], _SPINE_Y[:, 1]))
 
 
-def _bone(plane: Plane, region: Region | None, name: str, cortex_mm: float = 1.8) -> None:
+def _bone(plane: Plane, region: Region | None, name: str, cortex_mm: float = 1.1) -> None:
     plane.paint(region, (0, f"{name} cortex"), (cortex_mm, f"{name} marrow"))
 
 
-def _spine_bone(plane: Plane, region: Region | None, cortex_mm: float = 1.5) -> None:
+def _spine_bone(plane: Plane, region: Region | None, cortex_mm: float = 0.9) -> None:
     plane.paint(region, (0, "cortical bone"), (cortex_mm, "red marrow bone"))
 
 
@@ -65,7 +65,7 @@ def paint_spine(plane: Plane) -> None:
 def _arch(plane: Plane, at: float, lumbar: bool, cervical: bool, width: float, canal_y: float, canal_r: float) -> None:
     z = plane.z_mm
 
-    def bar(points, radii, cortex=1.3):
+    def bar(points, radii, cortex=1.0):
         flat = [(*point, z) for point in points]
         _spine_bone(plane, tube_region(plane, tube(flat, radii)), cortex)
 
@@ -114,7 +114,7 @@ def paint_ribs(plane: Plane, fields: dict[str, np.ndarray]) -> None:
         path = np.clip(around / bone_end, 0, 1)
         bone_z = head - drop * path**1.15
         inside = (across**2 + ((z - bone_z) / 7.5) ** 2 < 1) & (around < bone_end) & (np.abs(x) > 22)
-        core = (across / 0.60) ** 2 + ((z - bone_z) / 5.0) ** 2 < 1
+        core = (across / 0.82) ** 2 + ((z - bone_z) / 6.6) ** 2 < 1
         plane.tissue[i[inside], j[inside]] = CODE["Ribs cortex"]
         plane.tissue[i[inside & core], j[inside & core]] = CODE["Ribs marrow"]
         if sternum:
@@ -133,7 +133,7 @@ def paint_sternum(plane: Plane, fields: dict[str, np.ndarray]) -> None:
     across = np.abs(fields["cage"] + 5.5) - 5.0
     plate = np.minimum(-across, half - np.abs(plane.x))
     plate = np.where(plane.y > 0, plate, -1)
-    plane.paint(plane.whole(plate), (0, "Ribs cortex"), (1.4, "Ribs marrow"))
+    plane.paint(plane.whole(plate), (0, "Ribs cortex"), (1.0, "Ribs marrow"))
 
 
 def paint_shoulders(plane: Plane) -> None:
@@ -144,13 +144,13 @@ def paint_shoulders(plane: Plane) -> None:
         s = np.array([side, 1, 1])
         _scapula(plane, side)
         spine = tube(np.array([[80, -97, 528], [116, -91, 545], [146, -68, 562], [156, -42, 566]]) * s, [4, 5, 6, 6])
-        _bone(plane, tube_region(plane, spine), "Scapula", 1.8)
+        _bone(plane, tube_region(plane, spine), "Scapula", 1.1)
         clavicle = tube(
             np.array([[16, 42, 538], [50, 44, 550], [95, 18, 562], [140, -14, 570], [152, -28, 570]]) * s,
             [8.5, 7, 6, 6, 7], smooth=4,
         )  # fmt: skip
-        _bone(plane, tube_region(plane, clavicle), "Clavicula", 2.2)
-        _bone(plane, ellipsoid(plane, (side * 150, -32, 548), (23, 23, 23)), "Humerus", 1.8)
+        _bone(plane, tube_region(plane, clavicle), "Clavicula", 1.6)
+        _bone(plane, ellipsoid(plane, (side * 150, -32, 548), (23, 23, 23)), "Humerus", 1.0)
         shaft = tube(np.array([[152, -30, 550], [168, -22, 585], [205, -8, 700]]) * s, [18, 12.5, 11])
         _bone(plane, tube_region(plane, shaft), "Humerus", 3.5)
 
@@ -168,8 +168,8 @@ def _scapula(plane: Plane, side: int) -> None:
         [[side * medial, y_in, z], [side * middle, (y_in + y_out) / 2 - 6, z], [side * lateral, y_out, z]], [3.2, 2.6, 4.5],
         smooth=3,
     )  # fmt: skip
-    _bone(plane, tube_region(plane, plate), "Scapula", 1.4)
-    _bone(plane, ellipsoid(plane, (side * 128, -50, 540), (8, 16, 20)), "Scapula", 1.8)
+    _bone(plane, tube_region(plane, plate), "Scapula", 1.0)
+    _bone(plane, ellipsoid(plane, (side * 128, -50, 540), (8, 16, 20)), "Scapula", 1.1)
 
 
 # Iliac wing: z, then x, y of the back end, the bend and the front end, and half thickness.
@@ -199,19 +199,19 @@ def _hip(plane: Plane, side: int) -> None:
         wing = tube(
             [[side * x0, y0, z], [side * x1, y1, z], [side * x2, y2, z]], [half * 1.5, half, half * 1.35], smooth=5
         )
-        _bone(plane, tube_region(plane, wing), "Hips", 1.9)
+        _bone(plane, tube_region(plane, wing), "Hips", 1.2)
     cup = ellipsoid(plane, (side * 88, 2, 2), (35, 35, 36))
     if cup is not None:
         # The socket holds the head from above, inside, front and back, and opens outwards and down.
         facing = (plane.x[cup.window] * side - 88) * 0.85 - (plane.z[cup.window] - 2) * 0.5
-        _bone(plane, Region(cup.window, np.minimum(cup.depth, 10 - facing)), "Hips", 1.8)
+        _bone(plane, Region(cup.window, np.minimum(cup.depth, 10 - facing)), "Hips", 1.2)
     for points, radii in (
         ([[80, -22, 0], [72, -36, -25], [62, -42, -55], [58, -38, -66]], [15, 14, 15, 10]),
         ([[76, 16, 4], [48, 34, -4], [18, 46, -16]], [9, 7.5, 8.5]),
         ([[11, 46, -14], [12, 44, -32]], [9, 8]),
         ([[14, 42, -34], [32, 10, -50], [54, -28, -60]], [6.5, 6, 8]),
     ):
-        _bone(plane, tube_region(plane, tube(np.array(points) * s, radii)), "Hips", 1.9)
+        _bone(plane, tube_region(plane, tube(np.array(points) * s, radii)), "Hips", 1.2)
 
 
 def _femur(plane: Plane, side: int) -> None:
@@ -221,11 +221,11 @@ def _femur(plane: Plane, side: int) -> None:
     if joint is not None:
         plane.paint(joint, (0, "soft tissue"), over=("costal cartilage",))
     neck = tube(np.array([[88, 2, 0], [112, -4, -22], [128, -10, -42]]) * s, [19, 16.5, 17])
-    _bone(plane, tube_region(plane, neck), "Femur", 2.2)
-    _bone(plane, ellipsoid(plane, (side * 135, -18, -22), (14, 18, 30)), "Femur", 1.8)
+    _bone(plane, tube_region(plane, neck), "Femur", 1.8)
+    _bone(plane, ellipsoid(plane, (side * 135, -18, -22), (14, 18, 30)), "Femur", 1.2)
     shaft = tube(np.array([[126, -12, -48], [118, -6, -90], [110, 2, -220]]) * s, [19, 15, 14])
     _bone(plane, tube_region(plane, shaft), "Femur", 4.5)
-    _bone(plane, ellipsoid(plane, (side * 88, 2, 0), (24, 24, 24)), "Femur", 1.6)
+    _bone(plane, ellipsoid(plane, (side * 88, 2, 0), (24, 24, 24)), "Femur", 1.0)
 
 
 _SACRUM = np.array([
@@ -244,10 +244,10 @@ def _sacrum(plane: Plane) -> None:
         bend = (plane.x[block.window] / half) ** 2 * depth * 0.55
         level = ((plane.x[block.window] / half) ** 2) ** 1.3 + ((plane.y[block.window] - yc + bend) / depth) ** 2
         block = Region(block.window, (1 - np.sqrt(level)) * min(half, depth))
-    _bone(plane, block, "Sacrum", 1.5)
+    _bone(plane, block, "Sacrum", 1.0)
     if z > 25:
         crest = tube([[0, yc - depth * 0.8, z], [0, yc - depth - 6, z]], [4, 3])
-        _bone(plane, tube_region(plane, crest), "Sacrum", 1.3)
+        _bone(plane, tube_region(plane, crest), "Sacrum", 1.0)
         plane.paint(
             ellipsoid(plane, (0, yc - depth * 0.55, z), (9 if z > 70 else 6, 4.5, 1e4)),
             (0, "epidural fat"),

@@ -43,7 +43,7 @@ class Lungs:
         for side in (-1, 1):
             hilum = np.array([side * 34, -12, 474 + 4 * side], dtype=float)
             for _ in range(20):
-                _grow(vessels, rng, hilum, _direction(rng, side), rng.uniform(3.4, 5.0), 4)
+                _grow(vessels, rng, hilum, _direction(rng, side), rng.uniform(2.4, 4.6), 4)
             for _ in range(5):
                 way = _direction(rng, side)
                 bronchi.append(tube([hilum, hilum + way * 18, hilum + way * 42], [3.6, 2.6, 1.4]))
