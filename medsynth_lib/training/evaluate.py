@@ -72,14 +72,19 @@ def baselines(store: SliceStore) -> dict[str, Translate]:
 
 @torch.no_grad()
 def evaluate(
-    methods: Mapping[str, Translate], store: SliceStore, split: str = "test", device: torch.device | str = "cpu"
+    methods: Mapping[str, Translate],
+    store: SliceStore,
+    split: str = "test",
+    device: torch.device | str = "cpu",
+    *,
+    with_baselines: bool = True,
 ) -> Evaluation:
     """Score every method, and the baselines, on every slice of ``split``, whole slice and inside the body.
 
     Images are decoded to physical units through each patient's target window, whose width is the ``data_range``; the
     real image is clipped to that window, as the network never saw beyond it.
     """
-    methods = {**methods, **baselines(store)}
+    methods = {**methods, **(baselines(store) if with_baselines else {})}
     data = PairedSlices(store, split)
     records: dict[str, list[Record]] = {method: [] for method in methods}
     for patient in data.patients:
