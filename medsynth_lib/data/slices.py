@@ -83,12 +83,12 @@ class SliceStore:
             )
             _check_order(store.patients)
             _ = store.settings["source"], store.settings["target"]
+            for modality in (*store.modalities, BODY):
+                store[modality]
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 "the slice store's index is damaged", where=path / INDEX, seen=repr(error), fix="prepare it again"
             ) from error
-        for modality in (*store.modalities, BODY):
-            store[modality]
         return store
 
     def __getitem__(self, modality: str) -> np.ndarray:
@@ -105,14 +105,14 @@ class SliceStore:
         if modality not in self._opened:
             path = self.path / f"{modality}.npy"
             try:
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
+                array = np.lib.format.open_memmap(path, mode="r")
             except FileNotFoundError:
                 raise InputError(
                     f"the slice store has no {modality}", where=self.path, rule=f"one of {', '.join(self.modalities)}"
                 ) from None
-            except (ValueError, OSError, EOFError) as error:
+            except Exception as error:  # damaged bytes make numpy's header parser raise nearly anything
                 raise InputError(
-                    "a slice array is damaged", where=path, seen=str(error), fix="prepare it again"
+                    "a slice array is damaged", where=path, seen=repr(error)[:200], fix="prepare it again"
                 ) from error
             expected = (len(self), self.size, self.size)
             if array.shape != expected or array.dtype != storage_dtype(modality):
