@@ -1,11 +1,14 @@
-"""Organs of abdomen and pelvis. Each is drawn inside ``fields["belly"]``: under the diaphragm, within the wall."""
+"""Solid organs of abdomen and pelvis, and the diaphragm.
+
+Each is drawn inside ``fields["belly"]``: under the diaphragm, within the wall.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
 from medsynth_lib.phantom.body import Patient
-from medsynth_lib.phantom.shapes import Plane, Region, Tube, ellipsoid, rotation, smooth_union, tube, tube_region
+from medsynth_lib.phantom.shapes import Plane, Region, ellipsoid, rotation, smooth_union, tube, tube_region
 from medsynth_lib.phantom.skeleton import spine_y
 
 _SOFT = ("fat", "fibrous fat", "bowel wall", "bowel content", "bowel gas")
@@ -84,119 +87,6 @@ class Liver:
             plane.paint(pear.within(fields["belly"]), (0, "gallbladder wall"), (1.8, "gallbladder"))
 
 
-class Gut:
-    """Stomach, duodenum, small bowel and colon as bent tubes with wall, content and gas that has risen to the front."""
-
-    def __init__(self, rng: np.random.Generator):
-        self.gas = rng.uniform(0.1, 1.0, 3) ** [1.0, 1.5, 1.0]
-        fill = rng.uniform(0.75, 1.2)
-        self.stomach = tube(
-            # Down the back of the body and up again in front of it: a cross-section longer than it is wide.
-            [[-58, -38, 360], [-60, -16, 352], [-48, 14, 342], [-64, -6, 320], [-42, 30, 306], [-58, 18, 294], [-38, 46, 280],
-             [-8, 52, 266], [24, 40, 268]],
-            np.array([28, 30, 24, 28, 23, 22, 20, 16, 9]) * fill, smooth=4,
-        )  # fmt: skip
-        self.duodenum = tube(
-            [[24, 40, 268], [38, 22, 268], [42, 4, 250], [40, -4, 222], [26, -2, 206], [0, 6, 204], [-24, 6, 214], [-30, 14, 226]],
-            10.0, smooth=3,
-        )  # fmt: skip
-        sag, flex = rng.normal(0, 14), rng.normal(0, 8)
-        colon = np.array([
-            [84, 14, 92], [90, 12, 112], [94, 8, 140], [96, 2, 180], [94, 0, 215], [86, 8, 236 + flex], [66, 40, 228],
-            [34, 60, 212 + sag], [0, 66, 204 + sag], [-36, 62, 216 + sag], [-66, 46, 250], [-84, 34, 290], [-98, 10, 300],
-            [-106, -6, 276], [-104, -14, 230], [-102, -10, 180], [-96, 4, 130], [-84, 12, 100], [-56, 14, 78], [-26, 4, 86],
-            [0, -14, 96], [12, -32, 86], [4, -46, 68], [0, -48, 40], [0, -42, 15], [0, -46, -12], [0, -52, -36],
-        ], dtype=float)  # fmt: skip
-        colon[:18] += rng.normal(0, 3, (18, 3))
-        width = np.r_[
-            24,
-            25,
-            24,
-            23,
-            22,
-            21,
-            20,
-            20,
-            20,
-            19,
-            18,
-            17,
-            17,
-            16,
-            15,
-            14.5,
-            14.5,
-            14.5,
-            14.5,
-            15,
-            15,
-            14,
-            15,
-            17,
-            17,
-            13,
-            9,
-        ]
-        width = width * rng.uniform(0.85, 1.12)
-        smooth = tube(colon, width, smooth=6)
-        haustra = 1 - 0.13 * np.cos(np.arange(len(smooth.starts) + 1) * 1.9) ** 2
-        self.colon = Tube(smooth.starts, smooth.ends, smooth.start_radii * haustra[:-1], smooth.end_radii * haustra[1:])
-        self.small = _loops(rng)
-
-    def paint_small_bowel(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
-        """Loops first: everything else lies over them."""
-        if not 10 < plane.z_mm < 265:
-            return
-        room = np.minimum(fields["belly"] - 3, fields["cage"] - 6)
-        region = tube_region(plane, self.small, organ=True)
-        if region is None:
-            return
-        region = region.within(room)
-        plane.paint(region, (-2.5, "fibrous fat"), (0, "bowel wall"), (2.2, "bowel content"))
-        bubbles = (fields["wobble2"][region.window] - 2.5 + self.gas[2]) * 8
-        plane.paint(Region(region.window, np.minimum(region.depth - 4, bubbles)), (0, "bowel gas"))
-
-    def paint(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
-        """Colon, duodenum and stomach."""
-        self._paint_tube(plane, fields, self.colon, "colon wall", "stool", "colon gas", 2.4, self.gas[0], speckled=True)
-        duodenum = tube_region(plane, self.duodenum, organ=True)
-        if duodenum is not None:
-            plane.paint(duodenum.within(fields["belly"]), (0, "duodenum wall"), (2.4, "duodenum content"))
-            bubbles = (fields["wobble2"][duodenum.window] - 2.2 + self.gas[2]) * 8
-            plane.paint(Region(duodenum.window, np.minimum(duodenum.depth - 4, bubbles)), (0, "duodenum gas"))
-        self._paint_tube(
-            plane, fields, self.stomach, "stomach wall", "stomach content", "stomach gas", 4.0, self.gas[1]
-        )
-
-    def _paint_tube(self, plane, fields, pipe, wall, content, gas, wall_mm, amount, speckled=False):
-        region = tube_region(plane, pipe, organ=True)
-        if region is None:
-            return
-        region = region.within(fields["belly"])
-        plane.paint(region, (0, wall), (wall_mm, content))
-        inside = region.depth > wall_mm
-        if not inside.any():
-            return
-        y = plane.y[region.window]
-        top, bottom = y[inside].max(), y[inside].min()
-        level = y - (top - (top - bottom) * 0.45 * amount)  # gas rises to the front of a patient on the back
-        if speckled:
-            level = np.maximum(level * 0.2 - 1, fields["grain"][region.window] * 3 - 4.2 + 1.2 * amount)
-        plane.paint(Region(region.window, np.minimum(region.depth - wall_mm, level)), (0, gas))
-
-
-def _loops(rng: np.random.Generator) -> Tube:
-    """One long small-bowel tube: columns that climb and fall through the middle of the belly, wandering sideways."""
-    spots = [(x, y) for y in (50, 26, 4) for x in np.arange(-66, 67, 22.0) if abs(x) < (70 if y > 10 else 74)]
-    points = []
-    for number, (x, y) in enumerate(spots):
-        low, high = (48 if y > 0 else 70) + rng.normal(0, 14), rng.normal(222 if x > -20 else 255, 12)
-        heights = np.linspace(low, high, 6)
-        for z in heights if number % 2 else heights[::-1]:
-            points.append(np.array([x, y, z]) + rng.normal(0, (13, 9, 6)))
-    return tube(points, rng.uniform(9.0, 13.5, len(points)), smooth=3)
-
-
 class Viscera:
     """Spleen, pancreas, adrenals, kidneys, bladder, and what differs between the sexes."""
 
@@ -208,7 +98,8 @@ class Viscera:
             for side in (-1, 1)
         }
         self.pancreas = tube(
-            [[32, 14, 236], [28, 14, 256], [14, 20, 268], [-8, 20, 278], [-36, 6, 290], [-62, -18, 300], [-80, -32, 308]],
+            [[32, 14, 236], [28, 14, 256], [14, 20, 268], [-8, 20, 278], [-36, 6, 290], [-62, -18, 300],
+            [-80, -32, 308]],
             np.array([9, 13, 10, 9, 9.5, 9, 6]) * rng.uniform(0.85, 1.15), smooth=3,
         )  # fmt: skip
 
@@ -226,12 +117,10 @@ class Viscera:
             )
         for side in (-1, 1):
             self._kidney(plane, fields, side)
-            top = self.kidneys[side][0] + [-side * 18, 4, 52]
-            for points in (
-                [top + [side * 2, -14, 4], top, top + [-side * 4, 12, 0]],
-                [top + [side * 12, -16, 0], top + [-side * 2, 8, 0]],
-            ):
-                gland = tube_region(plane, tube([points[0], points[-1]], [3.0, 4.4]), organ=True)
+            top = self.kidneys[side][0] + np.array([-side * 18, 4, 52])
+            for back, front in (((2, -14, 4), (-4, 12, 0)), ((12, -16, 0), (-2, 8, 0))):
+                ends = [top + np.array(end) * (side, 1, 1) for end in (back, front)]
+                gland = tube_region(plane, tube(ends, [3.0, 4.4]), organ=True)
                 plane.paint(gland, (-2.5, "fat"), (0, "adrenal"), over=(*_SOFT, "liver", "adrenal", "spleen"))
         pancreas = tube_region(plane, self.pancreas, organ=True)
         if pancreas is not None:
@@ -250,14 +139,14 @@ class Viscera:
         if bean is None:
             return
         plane.paint(Region(bean.window, bean.depth + 7).within(fields["belly"]), (0, "fat"))
-        sinus = ellipsoid(plane, centre + [-side * 18, 9, 0], np.array([21, 13, 30]) * size, axes, organ=True)
+        sinus = ellipsoid(plane, centre + np.array([-side * 18, 9, 0]), np.array([21, 13, 30]) * size, axes, organ=True)
         plane.paint(bean, (0, "renal cortex"))
         # Pyramids: the medulla is cut into lobes by columns of cortex.
         angle = np.arctan2(plane.y[bean.window] - centre[1], plane.x[bean.window] - centre[0])
         lobes = np.cos(6 * angle + plane.organ_z[bean.window] / 6) * 3 + 3
         plane.paint(Region(bean.window, bean.depth - 7 - lobes), (0, "renal medulla"))
         plane.paint(sinus, (0, "fat"), over=("renal cortex", "renal medulla", "fat"))
-        pelvis = ellipsoid(plane, centre + [-side * 19, 9, 0], np.array([12, 6, 14]) * size, axes, organ=True)
+        pelvis = ellipsoid(plane, centre + np.array([-side * 19, 9, 0]), np.array([12, 6, 14]) * size, axes, organ=True)
         plane.paint(pelvis, (0, "renal pelvis"), over=("fat", "renal medulla"))
 
     def paint_pelvis(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
@@ -285,78 +174,3 @@ class Viscera:
         bladder = ellipsoid(plane, (0, 22, 8 + 30 * self.filling), (46 * swell, 36 * swell, 38 * swell), power=2.3)
         if bladder is not None:
             plane.paint(bladder, (-2, "fat"), (0, "bladder wall"), (3.2, "urine"))
-
-
-def paint_vessels(plane: Plane, kidneys: dict) -> None:
-    """Caval vein, iliac and femoral vessels, renal vessels, coeliac, mesenteric, splenic and portal vessels."""
-    if plane.z_mm > 400:
-        return
-    for points, radii, name in (
-        (
-            [[26, -8, 400], [24, -14, 360], [20, -12, 300], [19, -10, 240], [18, -12, 190], [14, -16, 158]],
-            [12, 12, 11, 10.5, 10, 9.5],
-            "vein",
-        ),
-        ([[0, -4, 262], [-4, 16, 248], [2, 24, 210], [6, 26, 180]], [3.6, 3.6, 3.4, 2.6], "artery"),
-        ([[14, 18, 262], [12, 28, 240], [12, 28, 200], [14, 30, 175]], [6, 5.5, 5, 3.5], "portal vein"),
-        ([[14, 16, 262], [16, 16, 280], [22, 8, 312]], [7, 7, 7], "portal vein"),
-        ([[14, 14, 266], [-20, 6, 278], [-60, -22, 298], [-84, -36, 312]], [5, 4.5, 4.5, 4], "portal vein"),
-        ([[-8, -2, 286], [-6, 14, 290]], [3.6, 3.2], "artery"),
-    ):
-        plane.paint(tube_region(plane, tube(points, radii, smooth=2)), (0, name))
-    for side in (-1, 1):
-        hilum = kidneys[side][0] + [-side * 22, 8, 0]
-        plane.paint(tube_region(plane, tube([hilum, [side * 16, -10, 258]], [4, 4.5])), (0, "vein"))
-        plane.paint(
-            tube_region(plane, tube([hilum + [0, -5, 2], [-4, -12, 256]], [2.6, 3])), (0, "artery"), over=("fat",)
-        )
-        s = np.array([side, 1, 1])
-        artery = np.array(
-            [[0, -10, 170], [22, -18, 140], [44, -16, 100], [66, 12, 60], [80, 40, 15], [84, 36, -40], [80, 24, -130]]
-        )
-        vein = artery + [-6, -9, 0]
-        vein[0] = [14 * side, -16, 160]
-        plane.paint(tube_region(plane, tube(vein * s, [8, 7, 7, 7, 6.5, 6, 5.5], smooth=3)), (-1.5, "fat"), (0, "vein"))
-        plane.paint(
-            tube_region(plane, tube(artery * s, [7.5, 6.5, 6, 5.5, 5, 4.8, 4.2], smooth=3)),
-            (-1.5, "fat"),
-            (0, "artery"),
-        )
-
-
-def paint_back_muscles(plane: Plane, patient: Patient) -> None:
-    """Erector spinae beside the spinous processes, psoas beside the lumbar bodies, iliacus on the iliac wing."""
-    z = plane.z_mm
-    if z > 60:
-        rise = np.interp(z, [60, 110, 200, 320, 480, 560, 620], [0.55, 0.95, 1.05, 0.9, 0.62, 0.55, 0.6])
-        back = spine_y(max(z, 80)) - np.interp(z, [60, 115, 300, 420, 560, 640], [32, 42, 38, 34, 30, 30])
-        for side in (-1, 1):
-            long = ellipsoid(
-                plane,
-                (side * 32 * rise, back - 8 * rise, z),
-                (29 * rise, 19 * rise, 1e4),
-                rotation(side * -8),
-                power=2.4,
-            )
-            if z > 75:
-                plane.paint(long, (-1.8, "fat"), (0, "autochthon"))
-    if -70 < z < 300:
-        for side in (-1, 1):
-            s = np.array([side, 1, 1])
-            psoas = tube(
-                np.array([[26, -40, 300], [34, -40, 250], [44, -42, 200], [50, -36, 150], [60, -20, 100], [74, 10, 50], [88, 26, 10],
-                          [100, 14, -30], [104, -12, -68]]) * s, [7, 13, 18, 22, 22, 19, 17, 14, 8], smooth=3,
-            )  # fmt: skip
-            iliacus = tube(
-                np.array([[94, -26, 130], [92, -22, 95], [88, 4, 55], [94, 22, 15]]) * s, [10, 17, 16, 12], smooth=2
-            )
-            for one in (iliacus, psoas):
-                plane.paint(
-                    tube_region(plane, one),
-                    (-1.2, "fat"),
-                    (0, "iliopsoas"),
-                    over=("fat", "muscle", "iliopsoas", *_SOFT[2:]),
-                )
-    if 150 < z < 290:  # quadratus lumborum
-        for side in (-1, 1):
-            plane.paint(ellipsoid(plane, (side * 58, spine_y(z) - 24, z), (17, 9, 1e4)), (0, "muscle"), over=("fat",))

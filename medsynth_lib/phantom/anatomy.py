@@ -10,9 +10,13 @@ import numpy as np
 
 from medsynth_lib.phantom import abdomen, body, skeleton, thorax
 from medsynth_lib.phantom.body import Patient
+from medsynth_lib.phantom.gut import Gut
 from medsynth_lib.phantom.lesions import paint, place
+from medsynth_lib.phantom.muscles import paint_back_muscles
+from medsynth_lib.phantom.pelvis import paint_pelvis
 from medsynth_lib.phantom.shapes import Plane
 from medsynth_lib.phantom.tissues import TISSUES
+from medsynth_lib.phantom.vessels import paint_vessels
 from medsynth_lib.phantom.waves import Waves
 
 #: Class number of each tissue code: ``LABEL_OF[tissue_map]`` is the label map.
@@ -37,7 +41,7 @@ class Torso:
         self.wobble, self.wobble2, self.septa = Waves(rng, 70), Waves(rng, 40), Waves(rng, 62, 8)
         self.grain = Waves(rng, 9, 16)
         self.lungs, self.heart = thorax.Lungs(rng), thorax.Heart(rng, rng.normal(1.0, 0.05))
-        self.liver, self.gut = abdomen.Liver(rng, 1.0), abdomen.Gut(rng)
+        self.liver, self.gut = abdomen.Liver(rng, 1.0), Gut(rng)
         self.viscera = abdomen.Viscera(rng, self.patient)
         self.gas_in_gullet = bool(rng.random() < 0.6)
         scales = np.array([self.patient.breadth, self.patient.depth, self.patient.height])
@@ -49,7 +53,7 @@ class Torso:
         return low * self.patient.height, high * self.patient.height
 
     def tissue(self, x_mm: np.ndarray, y_mm: np.ndarray, z_mm: float, sink_mm: float = 0.0) -> np.ndarray:
-        """Tissue codes ``(X, Y)`` on the plane ``z_mm``; ``sink_mm`` is how far breathing in has pushed the dome down."""
+        """Tissue codes ``(X, Y)`` on the plane ``z_mm``; breathing in has pushed the dome down by ``sink_mm``."""
         p = self.patient
         x, y, z = (x_mm / p.breadth).astype(np.float32), (y_mm / p.depth).astype(np.float32), z_mm / p.height
         bent = np.stack(
@@ -84,14 +88,13 @@ class Torso:
         self.viscera.paint(plane, fields)
         self.heart.paint(plane)
         self.viscera.paint_pelvis(plane, fields)
-        abdomen.paint_back_muscles(plane, self.patient)
-        self.heart.paint_vessels(plane)
-        abdomen.paint_vessels(plane, self.viscera.kidneys)
+        paint_back_muscles(plane)
+        paint_vessels(plane, {side: centre for side, (centre, _) in self.viscera.kidneys.items()})
         thorax.paint_airway(plane, self.gas_in_gullet)
         skeleton.paint_ribs(plane, fields)
         skeleton.paint_sternum(plane, fields)
         skeleton.paint_shoulders(plane)
-        skeleton.paint_pelvis(plane, self.patient.sex)
+        paint_pelvis(plane)
         skeleton.paint_spine(plane)
         # Nothing reaches out of the body or through the skin.
         plane.paint(plane.whole(np.minimum(fields["skin"], 2.2 - fields["skin"])), (0, "skin"))
@@ -102,7 +105,7 @@ class Torso:
 
 
 def _breath(z: np.ndarray, sink_mm: float) -> np.ndarray | float:
-    """Displacement in mm: all of ``sink_mm`` at the dome, fading to the lung apex and to the pelvis (Keall, AAPM TG-76)."""
+    """Displacement in mm: ``sink_mm`` at the dome, fading to lung apex and pelvis (Keall et al., AAPM TG-76)."""
     if not sink_mm:
         return 0.0
     return np.float32(sink_mm) * np.interp(z, [90, 230, 330, 410, 560], [0, 0.7, 1, 1, 0]).astype(np.float32)

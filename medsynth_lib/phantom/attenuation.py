@@ -31,8 +31,9 @@ ELEMENTS = {
     "I": (22.096, 12.324, 7.577, 5.0156, 3.5103, 1.9422, 1.2114, 0.095126),
 }
 
-#: Density in g/cm³ and mass fractions in per cent: ICRU 44 table 4.2; adipose (their "adipose tissue 3"), grey and white
-#: matter, red and yellow marrow and bile of Woodard & White 1986; polyethylene foam, cotton (cellulose) and carbon fibre by formula.
+#: Density in g/cm³ and mass fractions in per cent: ICRU 44 table 4.2; adipose (their "adipose tissue 3"), grey and
+#: white matter, red and yellow marrow and bile of Woodard & White 1986; polyethylene foam, cotton (cellulose) and
+#: carbon fibre by formula.
 MATERIALS = {
     "air": (0.0012, {"C": 0.01, "N": 75.5, "O": 24.49}),
     "water": (1.0, {"H": 11.19, "O": 88.81}),

@@ -28,7 +28,7 @@ _WALL = np.array([
 ])  # fmt: skip
 
 # The same for the inside of ribs, abdominal wall and pelvis.
-_CAGE = np.array([
+CAGE = np.array([
     [-45, 16, 14, -8, 2.0], [-30, 34, 34, -8, 2.0], [-10, 52, 52, -6, 2.1], [10, 62, 62, -5, 2.2], [40, 80, 68, 0, 2.2],
     [80, 104, 72, 4, 2.3], [120, 114, 72, 8, 2.3], [160, 114, 73, 8, 2.3], [200, 114, 75, 7, 2.3],
     [250, 117, 81, 5, 2.3], [300, 122, 87, 2, 2.3], [340, 126, 92, -1, 2.3], [380, 127, 94, -4, 2.3],
@@ -42,7 +42,7 @@ class Patient:
     """What makes one virtual patient different from the next.
 
     ``height``, ``breadth``, ``depth`` scale the reference body; ``fat_mm`` is subcutaneous fat at the flank;
-    ``visceral`` swells the belly; ``bone_density`` and ``fitness`` scale mineral and muscle; ``filling`` (0 to 1) is how
+    ``visceral`` swells the belly; ``bone_density`` scales mineral; ``filling`` (0 to 1) is how
     full the bladder is.
     """
 
@@ -80,7 +80,8 @@ class Patient:
         return (lean + 0.45 * self.fat_mm + 10 * self.visceral) * (1.75 * self.height) ** 2
 
 
-def _at(table: np.ndarray, z_mm: float) -> np.ndarray:
+def level_at(table: np.ndarray, z_mm: float) -> np.ndarray:
+    """Columns 1 onwards of a table whose first column is z, interpolated at ``z_mm``."""
     return np.array([np.interp(z_mm, table[:, 0], column) for column in table[:, 1:].T])
 
 
@@ -92,7 +93,7 @@ def _belly(z_mm: float) -> float:
 def envelope(plane: Plane, patient: Patient) -> dict[str, np.ndarray]:
     """Whole-plane depths in mm: ``skin`` below the body surface, ``wall`` below the muscle surface, ``cage`` inside."""
     z, swell = plane.z_mm, patient.visceral * _belly(plane.z_mm)
-    a, b, yc, power = _at(_WALL, z)
+    a, b, yc, power = level_at(_WALL, z)
     wall = superellipse(plane, a * (1 + swell), b * (1 + swell), yc + b * swell * 0.8, power)
     fat = patient.fat_mm
     thin = np.interp(z, [-115, 0, 60, 200, 300, 450, 540, 580, 625], [0.9, 1.1, 1.2, 1.1, 0.8, 0.55, 0.5, 0.35, 0.25])
@@ -107,7 +108,7 @@ def envelope(plane: Plane, patient: Patient) -> dict[str, np.ndarray]:
         wall, skin = _shoulders(plane, wall, skin, patient)
     if patient.sex == "F" and 380 < z < 500:
         skin = _breasts(plane, skin, fat)
-    a, b, yc, power = _at(_CAGE, z)
+    a, b, yc, power = level_at(CAGE, z)
     cage = superellipse(plane, a * (1 + swell), b * (1 + swell), yc + b * swell * 0.8, power)
     return {"skin": skin, "wall": np.minimum(wall, skin - 2.5), "cage": cage}
 
@@ -136,7 +137,7 @@ def _shoulders(plane: Plane, wall: np.ndarray, skin: np.ndarray, patient: Patien
     for side in (-1, 1):
         points = [[side * 140, -24, 525], [side * 168, -22, 560], [side * 205, -8, 700]]
         if side == patient.arm_down:
-            points = [[side * 140, -24, 535], [side * 160, -22, 540], [side * 175, -20, 500]]
+            points = [[side * 140, -24, 535], [side * 168, -22, 528], [side * 200, -22, 478]]
         region = tube_region(plane, tube(points, [44, 46, 38]))
         if region is None:
             continue
@@ -192,7 +193,7 @@ def _paint_buttock_planes(plane: Plane, wall: np.ndarray) -> None:
 
 
 def paint_outside(plane: Plane, patient: Patient, back_mm: float, skin: np.ndarray) -> None:
-    """What artefact removal must take away: couch, blanket, and an arm along the body where the patient has one down."""
+    """What artefact removal must take away: couch, blanket, and an arm along the body where one is down."""
     outside = np.minimum(-skin - 3, 0)
     y, x = plane.y_mm[None, :], plane.x_mm[:, None]
     bow = (x / 220.0) ** 2 * 26  # the couch is a shallow trough
@@ -202,7 +203,7 @@ def paint_outside(plane: Plane, patient: Patient, back_mm: float, skin: np.ndarr
     blanket = np.minimum(1.3 - np.abs(skin + 7), y - back_mm * 0.4 + 10)
     if plane.z_mm < 300:
         plane.paint(plane.whole(blanket.astype(np.float32)), (0, "cloth"))
-    if patient.arm_down and plane.z_mm < 505:
+    if patient.arm_down and plane.z_mm < 470:
         _paint_arm(plane, patient, skin)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from medsynth_lib.conventions import MODALITIES
 from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.cohort import COHORT_FILE
 from medsynth_lib.data.dicom import find_series
 from medsynth_lib.data.dicom_segmentation import write_segmentation
 from medsynth_lib.data.dicom_writer import Protocol, Subject, write_series
@@ -27,6 +28,12 @@ from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
 VERSION = 2
+#: Profile -> what ``default_cohort`` makes. Planes are spread over the whole region, so that few patients show all of it.
+PROFILES = {
+    "smoke": {"patients": 4, "slices": 8, "size": 64},
+    "lesson": {"patients": 12, "slices": 24, "size": 256},
+    "paper": {"patients": 60, "slices": 96, "size": 256},
+}
 ANATOMIES = {"torso": Torso, "head": Head}
 FORMATS = ("nifti", "dicom")
 PAIRINGS = ("exact", "breathing", "unpaired")
@@ -109,17 +116,24 @@ def _make_one(job: _Job) -> tuple[str, dict]:
     return name, asdict(anatomy.patient) | {"lesions": [asdict(lesion) for lesion in anatomy.lesions]}
 
 
-def default_cohort(
-    region: str = "torso", *, patients: int = 12, slices: int = 24, size: int = 256, pairing="exact"
-) -> Path:
+def default_cohort(region: str = "torso", profile: str = "lesson", pairing: str = "exact") -> Path:
     """The phantom cohort a lesson uses when no data is given: made once, then kept in the user's cache folder.
 
-    The folder is ``MEDSYNTH_CACHE``, by default ``~/.cache/medsynth``. Raises StorageError if it cannot be written.
+    The folder is ``MEDSYNTH_CACHE``, by default ``~/.cache/medsynth``; its name carries all that the images depend on.
+    A profile of ``PROFILES`` says how much is made: a lesson's takes about 40 s the first time.
+
+    Raises:
+        InputError: an unknown region, profile or pairing.
+        StorageError: the cache cannot be written.
     """
+    if profile not in PROFILES:
+        raise InputError("unknown profile", rule=f"one of {', '.join(PROFILES)}", seen=profile)
+    settings = PROFILES[profile]
     cache = Path(os.environ.get("MEDSYNTH_CACHE") or Path.home() / ".cache" / "medsynth")
-    out = cache / f"phantom-{region}-v{VERSION}-{patients}x{slices}-{size}-{pairing}"
-    if not (out / "cohort.json").is_file():
-        make_cohort(out, patients=patients, region=region, size=size, slices=slices, pairing=pairing)
+    words = [f"{value}{key}" for key, value in settings.items()]
+    out = cache / "-".join(["phantom", region, pairing, *words, f"v{VERSION}"])
+    if not (out / COHORT_FILE).is_file():
+        make_cohort(out, region=region, pairing=pairing, **settings)
     return out
 
 
@@ -170,7 +184,7 @@ def _describe(folder: Path, region: str, pairing: str, seed: int, modalities: Se
         "patients": list(people), "notes": f"Simulated; {pairing} pairing; not for clinical use.",
         "phantom": {"version": VERSION, "region": region, "pairing": pairing, "seed": seed, "truth": people},
     }  # fmt: skip
-    with atomic_path(folder / "cohort.json") as temporary:
+    with atomic_path(folder / COHORT_FILE) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -184,7 +198,8 @@ def _check(
             raise InputError(f"unknown {what}", rule=f"one of {', '.join(allowed)}", seen=value)
     for what, value, low, high in (
         ("patients", patients, 1, 1000), ("size", size, 32, 1024), ("seed", seed, 0, 2**31),
-        ("lesions", lesions, 0, 20), ("workers", workers, 1, 64), ("slices", 1 if slices is None else slices, 1, 2000), ("spacing_mm", spacing_mm, 0.5, 100),
+        ("lesions", lesions, 0, 20), ("workers", workers, 1, 64),
+        ("slices", 1 if slices is None else slices, 1, 2000), ("spacing_mm", spacing_mm, 0.5, 100),
     ):  # fmt: skip
         if not low <= value <= high:
             raise InputError(f"{what} is out of range", rule=f"{low} to {high}", seen=value)

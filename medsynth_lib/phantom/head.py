@@ -12,7 +12,17 @@ import numpy as np
 
 from medsynth_lib.phantom import face
 from medsynth_lib.phantom.lesions import paint, place
-from medsynth_lib.phantom.shapes import Plane, Region, bundle, ellipsoid, smooth_union, tube, tube_region
+from medsynth_lib.phantom.shapes import (
+    Plane,
+    Region,
+    Tube,
+    bundle,
+    ellipsoid,
+    mirrored,
+    smooth_union,
+    tube,
+    tube_region,
+)
 from medsynth_lib.phantom.waves import Waves
 
 HEAD_Z_MM = (-78.0, 124.0)
@@ -189,24 +199,27 @@ def _paint_brainstem(plane: Plane, inner: np.ndarray) -> None:
     plane.paint(ellipsoid(plane, (0, -25, 14), (1.6, 2, 12)), (0, "ventricle"))
 
 
-def _pipes(name: str, *lines) -> tuple[str, object]:
-    both = [tube(np.array(p) * [side, 1, 1], r, smooth=3) for p, r in lines for side in (-1, 1)]
-    return name, bundle(both)
+def _pipes(name: str, *lines) -> tuple[str, Tube]:
+    return name, bundle([mirrored(points, radii, smooth=3) for points, radii in lines])
 
 
 _VESSELS = (
     _pipes(
         "vein",
-        ([[0, 78, 72], [0, 40, 102], [0, -10, 113], [0, -60, 95], [0, -88, 50], [0, -88, 12]], [2, 3, 3.6, 4, 4.2, 4.2]),
-        ([[0, -88, 12], [34, -76, 8], [54, -52, 4], [52, -34, -14], [34, -16, -26], [30, -10, -90]], [4, 4, 4, 4.5, 5, 5.5]),
+        ([[0, 78, 72], [0, 40, 102], [0, -10, 113], [0, -60, 95], [0, -88, 50], [0, -88, 12]],
+        [2, 3, 3.6, 4, 4.2, 4.2]),
+        ([[0, -88, 12], [34, -76, 8], [54, -52, 4], [52, -34, -14], [34, -16, -26], [30, -10, -90]],
+        [4, 4, 4, 4.5, 5, 5.5]),
         ([[0, -22, 24], [0, -44, 34], [0, -80, 18]], [2, 2.2, 2.5]),
     ),
     _pipes(
         "artery",
-        ([[28, 4, -90], [27, 2, -34], [20, 6, -16], [10, 16, -2], [9, 26, 4], [10, 18, 14]], [3.2, 2.8, 2.5, 2.4, 2.2, 2.2]),
+        ([[28, 4, -90], [27, 2, -34], [20, 6, -16], [10, 16, -2], [9, 26, 4], [10, 18, 14]],
+        [3.2, 2.8, 2.5, 2.4, 2.2, 2.2]),
         ([[10, 18, 14], [30, 14, 15], [42, 2, 24], [48, -14, 32]], [1.9, 1.7, 1.5, 1.2]),
         ([[10, 18, 14], [2.5, 30, 18], [2.5, 50, 38], [2.5, 34, 64], [2.5, 0, 70]], [1.6, 1.5, 1.4, 1.2, 1.0]),
-        ([[22, -22, -60], [14, -20, -34], [0, -6, -18], [0, -1, 8], [14, -10, 14], [20, -32, 16]], [2, 1.9, 2, 1.9, 1.4, 1.2]),
+        ([[22, -22, -60], [14, -20, -34], [0, -6, -18], [0, -1, 8], [14, -10, 14], [20, -32, 16]],
+        [2, 1.9, 2, 1.9, 1.4, 1.2]),
         ([[32, 12, -90], [38, 14, -50], [44, 10, -20]], [2.6, 2.2, 1.8]),
     ),
 )  # fmt: skip

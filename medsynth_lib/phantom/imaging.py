@@ -31,11 +31,13 @@ class Scanners:
     phase: str
 
     @classmethod
-    def random(cls, seed: int, pet_voxel_mm: float) -> Scanners:
+    def random(cls, seed: int, pet_voxel_mm: float, region: str) -> Scanners:
         """The scanners a patient meets, from the spread of clinical protocols."""
         rng = np.random.default_rng([seed, 7])
         phase = "portal" if rng.random() < 0.8 else "arterial"
-        return cls(ct.CTScanner.random(rng), pet.PETScanner.random(rng, pet_voxel_mm), mr.MRScanner.random(rng), phase)
+        return cls(
+            ct.CTScanner.random(rng, region), pet.PETScanner.random(rng, pet_voxel_mm), mr.MRScanner.random(rng), phase
+        )
 
 
 class Imaging:
@@ -54,7 +56,7 @@ class Imaging:
         self.thickness_mm, self.sinks_mm = thickness_mm, sinks_mm
         self.pixel_mm = anatomy.fov_mm / size
         self.seed = anatomy.patient.seed
-        self.scanners = Scanners.random(self.seed, 2 * self.pixel_mm)
+        self.scanners = Scanners.random(self.seed, 2 * self.pixel_mm, anatomy.region)
         self.shading = Waves(np.random.default_rng([self.seed, 8]), 500, 4)
         self.mr_signals = mr.signals(anatomy.patient, self.scanners.mr)
         self.fat_signal = float(mr.signal(288, 165, 0.9, self.scanners.mr))

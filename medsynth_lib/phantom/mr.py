@@ -12,7 +12,8 @@ from medsynth_lib.phantom.body import Patient
 from medsynth_lib.phantom.tissues import TISSUES
 
 SEQUENCES = ("spin echo", "spoiled gradient")
-#: T2* is shorter than T2 by the field's inhomogeneity, R2' of some 12 per second in tissue at 1.5 T (Haacke 1999, ch. 20).
+#: T2* is shorter than T2 by the field's inhomogeneity, R2' of some 12 per second in tissue at 1.5 T (Haacke 1999, ch.
+#: 20).
 R2_PRIME_PER_S = 12.0
 
 
@@ -95,8 +96,8 @@ def scan(
 ) -> np.ndarray:
     """What the scanner shows: magnitude of the shaded signal plus complex noise, fat at 1000; int16.
 
-    M = |b S + n_re + i n_im|, both parts N(0, sigma) and as coarse as the signal (images are zero-filled): Rician (Gudbjartsson & Patz, MRM 34:910, 1995).
-    ``shading`` is a unit-variance smooth field ``(X, Y)``.
+    M = |b S + n_re + i n_im|, both parts N(0, sigma) and as coarse as the signal (images are zero-filled): Rician
+    (Gudbjartsson & Patz, MRM 34:910, 1995). ``shading`` is a unit-variance smooth field ``(X, Y)``.
     """
     width = scanner.blur_mm / 2.355 / pixel_mm
     blurred = ndimage.gaussian_filter(clean, width, mode="nearest", truncate=3)

@@ -24,7 +24,8 @@ class PETScanner:
         blur_mm: FWHM of the detectors' point spread, 4.5 to 6 mm in NEMA NU 2 tests of clinical scanners, 1 mm more
             off centre.
         filter_mm: FWHM of the filter after reconstruction, 5 to 8 mm (EANM guideline 2.0, Boellaard et al. 2015).
-        background: scatter and random coincidences, subtracted by the reconstruction, per true one. A scatter fraction of
+        background: scatter and random coincidences, subtracted by the reconstruction, per true one. A scatter
+        fraction of
             35 % and about as many randoms are usual (NEMA NU 2).
         liver_noise: coefficient of variation of the liver at the stated count level; the EANM guideline asks < 15 %.
     """
@@ -42,7 +43,7 @@ class PETScanner:
             voxel_mm=voxel_mm,
             blur_mm=float(rng.uniform(5.0, 7.0)),
             filter_mm=float(rng.uniform(5.0, 8.0)),
-            liver_noise=float(rng.uniform(0.07, 0.17)),
+            liver_noise=float(rng.uniform(0.07, 0.19)),
         )
 
 

@@ -138,7 +138,7 @@ def texture(volume: Volume, planes: Iterable[int], limits: tuple[float, float]) 
 
 
 def uptake(ct: Volume, pet: Volume, planes: Iterable[int], exclude: np.ndarray | None = None) -> dict[str, float]:
-    """Mean SUV of fat and muscle, told by their CT numbers and well inside them; ``exclude`` is a mask on the CT grid."""
+    """Mean SUV well inside fat and muscle, told by their CT numbers; ``exclude`` is a mask on the CT grid."""
     on_ct = pet.resample_to(ct.grid)
     smooth = ndimage.gaussian_filter(ct.array.astype(np.float32), (1.0, 1.0, 0))
     found = {}

@@ -28,7 +28,8 @@ _SOFT_HU = (-160, 160)
 #: Centre (row, column) and radius in pixels, and plane from the feet, of what can be told in the enhanced scan of the
 #: Colorectal-Liver-Metastases collection, whose segmentation is not with it.
 CRLM_ROIS = {
-    "Liver": (25, 250, 120, 18), "Spleen": (25, 290, 348, 12), "Vessels": (14, 241, 268, 6), "Kidney": (11, 282, 174, 7),
+    "Liver": (25, 250, 120, 18), "Spleen": (25, 290, 348, 12), "Vessels": (14, 241, 268, 6),
+    "Kidney": (11, 282, 174, 7),
     "Autochthon": (14, 335, 200, 12), "Vertebrae": (14, 252, 250, 10), "Gallbladder": (11, 200, 182, 7),
 }  # fmt: skip
 #: name of a figure -> the values of the population (or of the real scans)
@@ -41,7 +42,7 @@ def report(cohort: str | Path, out: str | Path | None = None, real: str | Path |
     Args:
         cohort: a phantom cohort with all five images.
         out: folder for the results; by default ``report`` inside the cohort.
-        real: folder with ``totalseg-ct-mr-labels``, ``crlm1004-cect-dicom`` and ``sts-nifti``; missing ones are left out.
+        real: folder with ``totalseg-ct-mr-labels``, ``crlm1004-cect-dicom``, ``sts-nifti``, or some of them.
 
     Raises:
         InputError: ``cohort`` holds no phantom, or ``real`` none of those scans.
@@ -104,7 +105,7 @@ def _around_thigh(images: dict[str, Volume], planes: list[int]) -> dict[str, Vol
     """The right thigh, cropped as tightly as the real scans around their tumours."""
     ct = images["CT"]
     femur = np.argwhere(images["LABELS"].array[ct.shape[0] // 2 :, :, planes] == class_number("Femur"))
-    centre = (femur.mean(axis=0)[:2] + [ct.shape[0] // 2, 0]) * ct.spacing_mm[0] + ct.affine[:2, 3]
+    centre = (femur.mean(axis=0)[:2] + np.array([ct.shape[0] // 2, 0])) * ct.spacing_mm[0] + ct.affine[:2, 3]
     cropped = {}
     for word, volume in images.items():
         middle = (centre - volume.affine[:2, 3]) / volume.spacing_mm[0]
@@ -121,7 +122,8 @@ def measure_real(root: Path) -> Figures:
     """The same figures of the real scans under ``root``."""
     figures: Figures = defaultdict(list)
     for folder, measure in (
-        ("totalseg-ct-mr-labels", _measure_totalseg), ("crlm1004-cect-dicom", _measure_crlm), ("sts-nifti", _measure_sts)
+        ("totalseg-ct-mr-labels", _measure_totalseg), ("crlm1004-cect-dicom", _measure_crlm),
+        ("sts-nifti", _measure_sts)
     ):  # fmt: skip
         if (root / folder).is_dir():
             measure(figures, root / folder)

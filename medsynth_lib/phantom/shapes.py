@@ -73,7 +73,7 @@ class Plane:
         return Region((slice(None), slice(None)), depth)
 
     def paint(self, region: Region | None, *layers: tuple[float, str], over: Sequence[str] | None = None) -> None:
-        """Fill a region with tissues from the outside in: ``(depth at which it starts, tissue)``; ``over`` limits it."""
+        """Fill a region from the outside in with ``(depth at which it starts, tissue)``; ``over`` limits it."""
         if region is None:
             return
         target = self.tissue[region.window]
@@ -146,6 +146,11 @@ def bundle(tubes: Sequence[Tube]) -> Tube:
     """Several tubes as one, so that a plane meets them all in one go."""
     parts = ("starts", "ends", "start_radii", "end_radii")
     return Tube(*(np.concatenate([getattr(one, part) for one in tubes]) for part in parts))
+
+
+def mirrored(points, radii, *, smooth: int = 0) -> Tube:
+    """A tube and its mirror image on the other side of the body."""
+    return bundle([tube(np.asarray(points, float) * [side, 1, 1], radii, smooth=smooth) for side in (-1, 1)])
 
 
 def tube_region(plane: Plane, pipe: Tube, *, organ: bool = False) -> Region | None:

@@ -1,4 +1,4 @@
-"""Bones of the torso: spine, ribs and sternum, shoulder girdle, pelvis and femurs.
+"""Bones of the trunk: spine, ribs and sternum, shoulder girdle.
 
 Vertebral heights are those of Panjabi et al. (Spine 16:888, 1991; 17:299, 1992), rib slopes and the sternum's levels
 those of Gray's Anatomy; the rest is drawn to the reference body of ``body``.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from medsynth_lib.phantom.body import _CAGE, _at
+from medsynth_lib.phantom.body import CAGE, level_at
 from medsynth_lib.phantom.shapes import Plane, Region, ellipsoid, tube, tube_region
 from medsynth_lib.phantom.tissues import CODE
 
@@ -25,7 +25,7 @@ def spine_y(z_mm: float) -> float:
     return float(np.interp(z_mm, _SPINE_Y[:, 0], _SPINE_Y[:, 1]))
 
 
-def _bone(plane: Plane, region: Region | None, name: str, cortex_mm: float = 1.1) -> None:
+def paint_bone(plane: Plane, region: Region | None, name: str, cortex_mm: float = 1.1) -> None:
     plane.paint(region, (0, f"{name} cortex"), (cortex_mm, f"{name} marrow"))
 
 
@@ -34,7 +34,7 @@ def _spine_bone(plane: Plane, region: Region | None, cortex_mm: float = 0.9) -> 
 
 
 def paint_spine(plane: Plane) -> None:
-    """Vertebral body or disc, canal with cord or roots, and the arch: pedicles, laminae, transverse and spinous processes."""
+    """Vertebral body or disc, canal with cord or roots, and the arch with its processes."""
     z = plane.z_mm
     if z < SPINE_EDGES[0] - 6:
         return
@@ -94,7 +94,8 @@ def _arch(plane: Plane, at: float, lumbar: bool, cervical: bool, width: float, c
 # Rib: drop from head to front end (mm), end of the bone and of its cartilage as parts of the way round, sternum level.
 _RIBS = np.array([
     [38, 0.80, 0.94, 527], [58, 0.80, 0.95, 500], [78, 0.79, 0.955, 476], [95, 0.78, 0.96, 455], [108, 0.77, 0.96, 436],
-    [120, 0.76, 0.96, 420], [128, 0.74, 0.95, 408], [128, 0.70, 0.90, 388], [122, 0.66, 0.86, 366], [112, 0.62, 0.82, 345],
+    [120, 0.76, 0.96, 420], [128, 0.74, 0.95, 408], [128, 0.70, 0.90, 388], [122, 0.66, 0.86, 366],
+    [112, 0.62, 0.82, 345],
     [72, 0.50, 0.50, 0], [42, 0.34, 0.34, 0],
 ])  # fmt: skip
 
@@ -103,7 +104,7 @@ def paint_ribs(plane: Plane, fields: dict[str, np.ndarray]) -> None:
     """Ribs as arcs that drop from the spine to the front, cut obliquely by the plane; cartilage on to the sternum."""
     if not 210 < plane.z_mm < 590:
         return
-    a, b, yc, _ = _at(_CAGE, plane.z_mm)
+    a, b, yc, _ = level_at(CAGE, plane.z_mm)
     shell = np.abs(fields["cage"] + 5.0) < 6.0
     i, j = np.nonzero(shell)
     x, y, z = plane.x[i, j], plane.y[i, j], plane.z[i, j]
@@ -144,15 +145,15 @@ def paint_shoulders(plane: Plane) -> None:
         s = np.array([side, 1, 1])
         _scapula(plane, side)
         spine = tube(np.array([[80, -97, 528], [116, -91, 545], [146, -68, 562], [156, -42, 566]]) * s, [4, 5, 6, 6])
-        _bone(plane, tube_region(plane, spine), "Scapula", 1.1)
+        paint_bone(plane, tube_region(plane, spine), "Scapula", 1.1)
         clavicle = tube(
             np.array([[16, 42, 538], [50, 44, 550], [95, 18, 562], [140, -14, 570], [152, -28, 570]]) * s,
             [8.5, 7, 6, 6, 7], smooth=4,
         )  # fmt: skip
-        _bone(plane, tube_region(plane, clavicle), "Clavicula", 1.6)
-        _bone(plane, ellipsoid(plane, (side * 150, -32, 548), (23, 23, 23)), "Humerus", 1.0)
+        paint_bone(plane, tube_region(plane, clavicle), "Clavicula", 1.6)
+        paint_bone(plane, ellipsoid(plane, (side * 150, -32, 548), (23, 23, 23)), "Humerus", 1.0)
         shaft = tube(np.array([[152, -30, 550], [168, -22, 585], [205, -8, 700]]) * s, [18, 12.5, 11])
-        _bone(plane, tube_region(plane, shaft), "Humerus", 3.5)
+        paint_bone(plane, tube_region(plane, shaft), "Humerus", 3.5)
 
 
 def _scapula(plane: Plane, side: int) -> None:
@@ -165,95 +166,9 @@ def _scapula(plane: Plane, side: int) -> None:
     y_out, y_in = np.interp(z, [425, 556], [-86, -58]), np.interp(z, [425, 556], [-104, -104])
     middle = (lateral + medial) / 2
     plate = tube(
-        [[side * medial, y_in, z], [side * middle, (y_in + y_out) / 2 - 6, z], [side * lateral, y_out, z]], [3.2, 2.6, 4.5],
+        [[side * medial, y_in, z], [side * middle, (y_in + y_out) / 2 - 6, z], [side * lateral, y_out, z]],
+        [3.2, 2.6, 4.5],
         smooth=3,
     )  # fmt: skip
-    _bone(plane, tube_region(plane, plate), "Scapula", 1.0)
-    _bone(plane, ellipsoid(plane, (side * 128, -50, 540), (8, 16, 20)), "Scapula", 1.1)
-
-
-# Iliac wing: z, then x, y of the back end, the bend and the front end, and half thickness.
-_ILIUM = np.array([
-    [152, 92, -48, 112, -26, 118, -4, 4.5], [138, 74, -62, 108, -30, 126, 12, 4.5], [120, 60, -70, 100, -36, 129, 24, 4.5],
-    [90, 47, -76, 90, -40, 127, 36, 4.8], [60, 50, -72, 80, -36, 112, 28, 6.0], [42, 64, -56, 80, -28, 104, 20, 8.5],
-    [24, 72, -38, 80, -12, 98, 18, 11.0],
-])  # fmt: skip
-
-
-def paint_pelvis(plane: Plane, sex: str) -> None:
-    """Iliac wings, acetabula, ischia, pubic bones, sacrum and coccyx, and the femurs."""
-    if plane.z_mm > 170:
-        return
-    _sacrum(plane)
-    for side in (-1, 1):
-        _hip(plane, side)
-        _femur(plane, side)
-    gap = ellipsoid(plane, (0, 46, -22), (2.5, 14, 20), power=4)
-    plane.paint(gap, (0, "costal cartilage"), over=("Hips cortex", "Hips marrow"))
-
-
-def _hip(plane: Plane, side: int) -> None:
-    z, s = plane.z_mm, np.array([side, 1, 1])
-    if 24 <= z <= 155:
-        x0, y0, x1, y1, x2, y2, half = _at(_ILIUM[::-1], z)
-        wing = tube(
-            [[side * x0, y0, z], [side * x1, y1, z], [side * x2, y2, z]], [half * 1.5, half, half * 1.35], smooth=5
-        )
-        _bone(plane, tube_region(plane, wing), "Hips", 1.2)
-    cup = ellipsoid(plane, (side * 88, 2, 2), (35, 35, 36))
-    if cup is not None:
-        # The socket holds the head from above, inside, front and back, and opens outwards and down.
-        facing = (plane.x[cup.window] * side - 88) * 0.85 - (plane.z[cup.window] - 2) * 0.5
-        _bone(plane, Region(cup.window, np.minimum(cup.depth, 10 - facing)), "Hips", 1.2)
-    for points, radii in (
-        ([[80, -22, 0], [72, -36, -25], [62, -42, -55], [58, -38, -66]], [15, 14, 15, 10]),
-        ([[76, 16, 4], [48, 34, -4], [18, 46, -16]], [9, 7.5, 8.5]),
-        ([[11, 46, -14], [12, 44, -32]], [9, 8]),
-        ([[14, 42, -34], [32, 10, -50], [54, -28, -60]], [6.5, 6, 8]),
-    ):
-        _bone(plane, tube_region(plane, tube(np.array(points) * s, radii)), "Hips", 1.2)
-
-
-def _femur(plane: Plane, side: int) -> None:
-    s = np.array([side, 1, 1])
-    joint = ellipsoid(plane, (side * 88, 2, 0), (26.5, 26.5, 26.5))
-    plane.paint(joint, (0, "costal cartilage"), over=("Hips cortex", "Hips marrow", "muscle", "fat"))
-    if joint is not None:
-        plane.paint(joint, (0, "soft tissue"), over=("costal cartilage",))
-    neck = tube(np.array([[88, 2, 0], [112, -4, -22], [128, -10, -42]]) * s, [19, 16.5, 17])
-    _bone(plane, tube_region(plane, neck), "Femur", 1.8)
-    _bone(plane, ellipsoid(plane, (side * 135, -18, -22), (14, 18, 30)), "Femur", 1.2)
-    shaft = tube(np.array([[126, -12, -48], [118, -6, -90], [110, 2, -220]]) * s, [19, 15, 14])
-    _bone(plane, tube_region(plane, shaft), "Femur", 4.5)
-    _bone(plane, ellipsoid(plane, (side * 88, 2, 0), (24, 24, 24)), "Femur", 1.0)
-
-
-_SACRUM = np.array([
-    [-8, 4, -62, 4], [10, 8, -70, 5], [25, 17, -77, 8], [40, 28, -81, 11], [60, 42, -78, 14], [80, 50, -70, 17],
-    [100, 55, -60, 20], [118, 50, -50, 20], [126, 28, -44, 18],
-])  # fmt: skip
-
-
-def _sacrum(plane: Plane) -> None:
-    z = plane.z_mm
-    if not -8 < z < 126:
-        return
-    half, yc, depth = _at(_SACRUM, z)
-    block = ellipsoid(plane, (0, yc, z), (half, depth, 1e4), power=2.6)
-    if block is not None and z > 20:  # wings lie behind the body
-        bend = (plane.x[block.window] / half) ** 2 * depth * 0.55
-        level = ((plane.x[block.window] / half) ** 2) ** 1.3 + ((plane.y[block.window] - yc + bend) / depth) ** 2
-        block = Region(block.window, (1 - np.sqrt(level)) * min(half, depth))
-    _bone(plane, block, "Sacrum", 1.0)
-    if z > 25:
-        crest = tube([[0, yc - depth * 0.8, z], [0, yc - depth - 6, z]], [4, 3])
-        _bone(plane, tube_region(plane, crest), "Sacrum", 1.0)
-        plane.paint(
-            ellipsoid(plane, (0, yc - depth * 0.55, z), (9 if z > 70 else 6, 4.5, 1e4)),
-            (0, "epidural fat"),
-            (2, "spinal fluid"),
-        )
-    for level_z in (42, 62, 83, 104):
-        for side in (-1, 1):
-            hole = ellipsoid(plane, (side * half * 0.45, yc + depth * 0.35, level_z), (4.5, 7, 6))
-            plane.paint(hole, (0, "fat"))
+    paint_bone(plane, tube_region(plane, plate), "Scapula", 1.0)
+    paint_bone(plane, ellipsoid(plane, (side * 128, -50, 540), (8, 16, 20)), "Scapula", 1.1)

@@ -12,7 +12,7 @@ DOME_MM = {1: 398.0, -1: 383.0}
 
 
 def diaphragm(plane: Plane) -> np.ndarray:
-    """Height of the diaphragm over every pixel ``(X, Y)``: two domes that fall steeply to the ribs, most at the back."""
+    """Height of the diaphragm over every pixel ``(X, Y)``: two domes that fall to the ribs, most at the back."""
     edge = 322 + 0.32 * plane.y
     peak = np.where(plane.x > 0, DOME_MM[1], DOME_MM[-1]).astype(np.float32)
     ratio = np.abs(plane.x / 122) ** 3 + np.abs((plane.y - 4) / 91) ** 2.4
@@ -75,18 +75,12 @@ def _direction(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 class Heart:
-    """Four chambers in their fat, tilted as in the chest, and the vessels that leave and enter them."""
+    """Four chambers in their fat, tilted as in the chest."""
 
     def __init__(self, rng: np.random.Generator, size: float):
         self.size = size * rng.normal(1, 0.05)
         self.axes = rotation(about_z_deg=-36 + rng.normal(0, 5), about_y_deg=22)
         self.centre = np.array([-14, 20, 420]) + rng.normal(0, 3, 3)
-        self.arch = tube(
-            [[-6, 16, 455], [16, 26, 470], [20, 28, 495], [12, 14, 518], [-8, -12, 523], [-22, -34, 512], [-24, -48, 485],
-             [-22, -46, 420], [-16, -32, 350], [-10, -12, 290]],
-            np.array([14, 15, 15, 14, 13, 12.5, 12, 11.5, 11, 10.5]), smooth=4,
-        )  # fmt: skip
-        self.aorta = tube([[-10, -12, 290], [-7, -8, 240], [-4, -8, 200], [0, -10, 167]], [10.5, 9.5, 9, 8.5], smooth=3)
 
     def _at(self, right: float, front: float, up: float) -> np.ndarray:
         return self.centre + np.array([right, front, up]) * self.size
@@ -107,32 +101,16 @@ class Heart:
             region = ellipsoid(plane, self._at(*place), np.array(radii) * self.size, axes, organ=True)
             plane.paint(region, (0, "myocardium"), (wall, "heart blood"), over=(*over, "heart blood"))
 
-    def paint_vessels(self, plane: Plane) -> None:
-        """Pulmonary trunk and arteries, pulmonary veins, caval veins, aorta with its arch and the branches to the neck."""
-        for points, radii, name in (
-            ([[-16, 34, 452], [-20, 28, 474], [-16, 6, 486]], [14, 14, 13], "pulmonary artery"),
-            ([[-16, 6, 486], [4, -10, 484], [40, -14, 478]], [12, 10.5, 9], "pulmonary artery"),
-            ([[-16, 6, 486], [-32, -14, 488], [-48, -18, 482]], [12, 10.5, 9], "pulmonary artery"),
-            ([[14, -22, 450], [44, -16, 458], [60, -8, 462]], [8, 7, 6], "lung vessel"),
-            ([[-10, -24, 450], [-44, -24, 456], [-60, -18, 460]], [8, 7, 6], "lung vessel"),
-            ([[36, 6, 440], [32, 6, 480], [30, 10, 510], [30, 14, 532]], [10, 10, 9.5, 9], "vein"),
-            ([[30, 14, 530], [44, 4, 556], [40, -6, 600], [38, -8, 680]], [8, 6.5, 6.5, 6], "vein"),
-            (
-                [[28, 18, 528], [0, 30, 532], [-40, 10, 552], [-40, -6, 600], [-38, -8, 680]],
-                [7, 7, 6.5, 6.5, 6],
-                "vein",
-            ),
-            ([[44, 6, 554], [90, -8, 560], [150, -10, 600]], [6.5, 6, 5], "vein"),
-            ([[-42, 6, 554], [-90, -8, 560], [-150, -10, 600]], [6.5, 6, 5], "vein"),
-            ([[10, 14, 520], [18, 6, 548], [26, -8, 600], [26, -10, 680]], [6.5, 5.5, 4, 3.8], "artery"),
-            ([[18, 6, 546], [60, -14, 562], [140, -20, 590]], [5, 4.5, 4], "artery"),
-            ([[-2, 2, 523], [-16, -2, 548], [-26, -10, 600], [-26, -12, 680]], [4.5, 4, 3.8, 3.6], "artery"),
-            ([[-12, -14, 523], [-26, -18, 548], [-60, -20, 562], [-140, -22, 590]], [5, 4.5, 4.5, 4], "artery"),
-            ([[8, -50, 500], [8, -48, 400], [6, -36, 300]], [3.2, 3, 2.6], "vein"),
-        ):
-            plane.paint(tube_region(plane, tube(points, radii, smooth=3)), (0, name))
-        plane.paint(tube_region(plane, self.arch), (0, "artery"))
-        plane.paint(tube_region(plane, self.aorta), (0, "artery"))
+
+_GULLET = tube(
+    [[2, spine_y(640) + 20, 660], [-3, spine_y(560) + 24, 560], [-2, spine_y(500) + 24, 500],
+     [-4, spine_y(440) + 26, 440], [-8, spine_y(390) + 32, 390], [-22, -2, 352]], 8.0, smooth=3,
+)  # fmt: skip
+_WINDPIPE = bundle([
+    tube([[0, 14, 690], [0, 10, 640], [0, -4, 560], [1, -12, 495]], [9, 9.5, 10, 10], smooth=2),
+    tube([[1, -12, 497], [18, -14, 482], [36, -14, 472]], [8.5, 8, 7], smooth=2),
+    tube([[1, -12, 497], [-20, -18, 478], [-42, -20, 466]], [8.5, 7, 6.2], smooth=2),
+])  # fmt: skip
 
 
 def paint_airway(plane: Plane, gas_in_gullet: bool) -> None:
@@ -140,18 +118,9 @@ def paint_airway(plane: Plane, gas_in_gullet: bool) -> None:
     z = plane.z_mm
     if z > 555:
         _paint_neck(plane)
-    gullet = tube(
-        [[2, spine_y(640) + 20, 660], [-3, spine_y(560) + 24, 560], [-2, spine_y(500) + 24, 500], [-4, spine_y(440) + 26, 440],
-         [-8, spine_y(390) + 32, 390], [-22, -2, 352]], 8.0, smooth=3,
-    )  # fmt: skip
     lumen = 5.0 if gas_in_gullet and 470 < z < 540 else 9.0
-    plane.paint(tube_region(plane, gullet), (0, "oesophagus"), (lumen, "oesophagus air"))
-    for points, radii in (
-        ([[0, 14, 690], [0, 10, 640], [0, -4, 560], [1, -12, 495]], [9, 9.5, 10, 10]),
-        ([[1, -12, 497], [18, -14, 482], [36, -14, 472]], [8.5, 8, 7]),
-        ([[1, -12, 497], [-20, -18, 478], [-42, -20, 466]], [8.5, 7, 6.2]),
-    ):
-        plane.paint(tube_region(plane, tube(points, radii, smooth=2)), (-1.4, "airway wall"), (0, "airway"))
+    plane.paint(tube_region(plane, _GULLET), (0, "oesophagus"), (lumen, "oesophagus air"))
+    plane.paint(tube_region(plane, _WINDPIPE), (-1.4, "airway wall"), (0, "airway"))
 
 
 def _paint_neck(plane: Plane) -> None:

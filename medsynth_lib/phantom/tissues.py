@@ -2,15 +2,16 @@
 
 Sources, by column:
 
-* ``material`` and ``density`` (g/cm³): ICRU 44 (1989) and Woodard & White (1986), see ``attenuation``. Densities stay in
-  their published ranges, set so that the CT numbers meet those of unenhanced scans (Lamba et al., AJR 203:1013, 2014).
+* ``material`` and ``density`` (g/cm³): ICRU 44 (1989) and Woodard & White (1986), see ``attenuation``. Densities stay
+  in their published ranges, set so that the CT numbers meet those of unenhanced scans (Lamba et al., AJR 203:1013,
+  2014).
 * ``spread_hu``: sd of the CT number between patients; ``texture_hu``: sd within one organ (the same paper).
 * ``arterial``, ``portal``: enhancement in HU at some 35 s and 70 s after 120 mL of 300 mgI/mL (Bae, Radiology 256:32,
   2010); the CT model turns it into iodine with ``attenuation.iodine_hu_per_mg_ml``.
 * ``suv``: mean SUVbw one hour after FDG; ``suv_cv``: its variation between patients (Zincirkeser et al., J Int Med Res
   35:231, 2007; Wang et al., Mol Imaging Biol 9:83, 2007). Myocardium and urine vary most, and are log-normal.
-* ``t1_ms``, ``t2_ms``: at 1.5 T (fat and muscle: Gold et al., AJR 183:343, 2004; organs: de Bazelaire et al., Radiology 230:652, 2004; Stanisz et al., MRM 54:507, 2005; brain: Rooney et al., MRM
-  57:308, 2007);
+* ``t1_ms``, ``t2_ms``: at 1.5 T (fat and muscle: Gold et al., AJR 183:343, 2004; organs: de Bazelaire et al.,
+  Radiology 230:652, 2004; Stanisz et al., MRM 54:507, 2005; brain: Rooney et al., MRM 57:308, 2007);
   ``proton_density`` relative to water, from the water (and mobile lipid) contents in Woodard & White.
 """
 

@@ -18,7 +18,7 @@ class Waves:
         """Values ``(X, Y)`` on a plane; ``x`` and ``y`` are 1-D, in mm."""
         a = np.outer(x, self.k[:, 0]) + np.float32(z) * self.k[:, 2] + self.phase
         b = np.outer(y, self.k[:, 1])
-        # sin(a + b) = sin a cos b + cos a sin b: one matrix product instead of a sine per pixel. Not with "@": BLAS would
-        # wake its threads for this, and its last bits depend on how many there are.
+        # sin(a + b) = sin a cos b + cos a sin b: one matrix product instead of a sine per pixel. Not with "@": BLAS
+        # would wake its threads for this, and its last bits depend on how many there are.
         left, right = np.hstack([np.sin(a), np.cos(a)]), np.hstack([np.cos(b), np.sin(b)])
         return np.einsum("ik,kj->ij", left, np.ascontiguousarray(right.T)) * np.float32(np.sqrt(2 / len(self.phase)))
