@@ -1,6 +1,7 @@
 """pyproject.toml, environment.yml and requirements.lock say the same versions, and name everything that is imported."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -25,15 +26,17 @@ def places(comment: str) -> list[str]:
     return comment.partition(":")[0].split(", ")
 
 
+@functools.cache
 def imports(folder: str) -> dict[str, list[str]]:
     """Third-party distributions imported under ``folder`` -> the files that do, relative to the root."""
     found: dict[str, list[str]] = {}
+    distributions = packages_distributions()  # seconds
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
             for top in {name.partition(".")[0] for name in names} - sys.stdlib_module_names:
-                for distribution in packages_distributions().get(top, []):
+                for distribution in distributions.get(top, []):
                     found.setdefault(canonical(distribution), []).append(path.relative_to(ROOT).as_posix())
     return found
 
