@@ -19,6 +19,7 @@ BELOW["training"] = {"systems", "phantom"} | SIBLINGS
 BELOW["visualize"] = {"training"} | BELOW["training"]
 BELOW["course"] = {"visualize"} | BELOW["visualize"]
 BELOW["cli"] = {"course"} | BELOW["course"]
+BELOW["__main__"] = {"cli"}
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 350, 60
 
