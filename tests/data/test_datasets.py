@@ -2,7 +2,6 @@
 
 import random
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -44,19 +43,31 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(store):
     assert not any(same(other.batch(step, 4), expected[step]) for step in steps)
 
 
-def test_two_threads_that_ask_for_different_epochs_do_not_disturb_each_other(store):
-    """The trainer prepares the next batch in one thread while it measures batch norm on the first ones in another."""
-    data = PairedSlices(store)
-    expected = [data.batch(step, 4).names for step in range(60)]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+@pytest.mark.parametrize("line", range(1, 6))
+def test_two_threads_that_ask_for_different_epochs_do_not_disturb_each_other(store, line):
+    """The trainer prepares the next batch in one thread while it measures batch norm on the first ones in another.
+
+    Here the second thread's turn comes before the given line of the first one's choice of slices.
+    """
+    expected = [PairedSlices(store).batch(step, 4).names for step in range(8)]
+    data, lines, early, tracing = PairedSlices(store), [], [], sys.gettrace()
+    data.batch(1, 4)
+
+    def switch(frame, event, argument):
+        lines.append(frame.f_lineno) if event == "line" else None
+        if len(lines) == line and not early:
+            sys.settrace(None)
+            early.append(data.batch(0, 4).names)
+        return switch
+
+    choice = PairedSlices._shuffled.__code__
+    sys.settrace(lambda frame, event, argument: switch if frame.f_code is choice else None)
     try:
-        with ThreadPoolExecutor(4) as pool:
-            asked = [random.Random(index).randrange(60) for index in range(1500)]
-            found = list(pool.map(lambda step: data.batch(step, 4).names, asked))
+        late = data.batch(7, 4).names
     finally:
-        sys.setswitchinterval(interval)
-    assert found == [expected[step] for step in asked]
+        sys.settrace(tracing)
+    assert [*early, late] == [expected[0], expected[7]]
+    assert [data.batch(step, 4).names for step in (7, 0)] == [expected[7], expected[0]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 40])
