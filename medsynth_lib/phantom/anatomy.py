@@ -97,8 +97,7 @@ class Torso:
         paint_pelvis(plane)
         skeleton.paint_spine(plane)
         # Nothing reaches out of the body or through the skin.
-        plane.paint(plane.whole(np.minimum(fields["skin"], 2.2 - fields["skin"])), (0, "skin"))
-        np.copyto(plane.tissue, outside, where=fields["skin"] <= 0)
+        plane.close(fields["skin"], 2.2, outside)
 
     def _back_mm(self) -> float:
         return -118.0 - self.patient.fat_mm * 1.2

@@ -28,7 +28,7 @@ from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
 VERSION = 2
-#: Profile -> what ``default_cohort`` makes. Planes are spread over the whole region, so that few patients show all of it.
+#: Profile -> what ``default_cohort`` makes. Planes are spread over the region, so that few patients show all of it.
 PROFILES = {
     "smoke": {"patients": 4, "slices": 8, "size": 64},
     "lesson": {"patients": 12, "slices": 24, "size": 256},

@@ -91,8 +91,7 @@ class Head:
         face.paint_rest(plane, skin)
         outside = plane.tissue.copy()
         self._paint(plane, skin, {name: getattr(self, name)(x, y, z) for name in ("fold", "fold2", "septa")})
-        plane.paint(plane.whole(np.minimum(skin, 1.8 - skin)), (0, "skin"))
-        np.copyto(plane.tissue, outside, where=skin <= 0)
+        plane.close(skin, 1.8, outside)
         paint(plane.tissue, self.lesions, x_mm, y_mm, z_mm)
         return plane.tissue
 

@@ -35,6 +35,16 @@ class Region:
         return Region(self.window, np.minimum(self.depth, -field[self.window]))
 
 
+def _border(inside: np.ndarray) -> np.ndarray:
+    """Pixels inside that touch one outside by an edge."""
+    all_round = inside.copy()
+    all_round[1:] &= inside[:-1]
+    all_round[:-1] &= inside[1:]
+    all_round[:, 1:] &= inside[:, :-1]
+    all_round[:, :-1] &= inside[:, 1:]
+    return inside & ~all_round
+
+
 @cache
 def _members(names: tuple[str, ...]) -> np.ndarray:
     """Tissue code -> whether it is one of ``names``."""
@@ -83,6 +93,12 @@ class Plane:
             if allowed is not None:
                 mask &= allowed
             np.copyto(target, np.uint8(CODE[name]), where=mask)
+
+    def close(self, skin: np.ndarray, thickness_mm: float, outside: np.ndarray) -> None:
+        """Put back what lies ``outside`` the ``skin`` depth, and skin all round the body, a pixel thick at least."""
+        inside = skin > 0
+        self.tissue[(inside & (skin <= thickness_mm)) | _border(inside)] = CODE["skin"]
+        np.copyto(self.tissue, outside, where=~inside)
 
 
 def rotation(about_z_deg: float = 0.0, about_x_deg: float = 0.0, about_y_deg: float = 0.0) -> np.ndarray:
