@@ -27,7 +27,9 @@ PROFILES: dict[str, dict[str, Profile]] = {
     "pix2pix": {
         "smoke": Profile(
             64,
-            Pix2PixConfig(generator_channels=8, depth=5, discriminator_channels=8, discriminator_layers=2),
+            Pix2PixConfig(
+                generator_channels=8, depth=5, discriminator_channels=8, discriminator_layers=2, ssim_weight=50.0
+            ),
             TrainConfig(steps=30, batch_size=4, log_every=5),
             Augmentation(),
         ),

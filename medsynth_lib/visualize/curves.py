@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
+from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from medsynth_lib.training.trainer import Progress
@@ -31,16 +32,24 @@ def loss_curves(history: list[tuple[int, dict[str, float]]], title: str = "") ->
 
 
 class LiveCurves:
-    """Trainer callback for a notebook: redraws the loss curves in place every ``every`` steps."""
+    """Trainer callback for a notebook: redraws the loss curves in place every ``every`` steps.
+
+    It clears itself after the last step: ``loss_curves(live.history)`` is the picture to keep.
+    """
 
     def __init__(self, every: int = 100):
-        from IPython.display import display
-
-        self.every, self.history = every, []
-        self.handle = display(display_id=True)
+        self.every, self.history, self.handle = every, [], None
 
     def __call__(self, progress: Progress) -> None:
         self.history.append((progress.step, progress.losses))
-        if progress.step % self.every == 0 or progress.step == progress.steps:
+        if progress.step == progress.steps:
+            self._show(HTML(""))
+        elif progress.step % self.every == 0:
             title = f"step {progress.step} of {progress.steps}, {progress.images_per_second:.0f} images/s"
-            self.handle.update(loss_curves(self.history, title))
+            self._show(loss_curves(self.history, title))
+
+    def _show(self, picture: object) -> None:
+        if self.handle is None:
+            self.handle = display(picture, display_id=True)
+        else:
+            self.handle.update(picture)
