@@ -47,7 +47,7 @@ def test_tensorboard_holds_the_losses_and_a_strip_of_pictures(tmp_path):
     (tag,) = events.Tags()["images"]
     pictures = events.Images(tag)
     assert [picture.step for picture in pictures] == [5, 10]
-    assert (pictures[0].height, pictures[0].width) == (2 * 32, 2 * 3 * 32)  # four strips, two by two
+    assert (pictures[0].height, pictures[0].width) == (32, 4 * 3 * 32)  # four strips side by side
 
 
 def test_the_strip_is_source_synthetic_real_from_left_to_right(tmp_path):
