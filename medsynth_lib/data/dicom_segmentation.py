@@ -56,14 +56,16 @@ def read_segmentation(path: str | Path, labels_like: Volume) -> tuple[Volume, di
     file = dcmread(path)
     if file.get("SegmentationType") != "BINARY":
         raise InputError("not a binary segmentation", where=path, seen=file.get("SegmentationType", "no type"))
-    places = {tuple(map(float, plane_geometry(labels_like, k)[0])): k for k in range(labels_like.shape[2])}
+    to_voxel = np.linalg.inv(labels_like.affine)
     slices = np.zeros((labels_like.shape[2], file.Rows, file.Columns), dtype=np.uint8)
     groups = file.PerFrameFunctionalGroupsSequence
     for group, mask in zip(groups, file.pixel_array.reshape(-1, file.Rows, file.Columns), strict=True):
-        place = tuple(map(float, group.PlanePositionSequence[0].ImagePositionPatient))
-        if place not in places:
-            raise InputError("the segmentation lies on another grid", where=path, seen=place)
-        slices[places[place]][mask > 0] = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        x, y, z = (float(v) for v in group.PlanePositionSequence[0].ImagePositionPatient)
+        corner = (to_voxel @ [-x, -y, z, 1])[:3]
+        plane = round(corner[2])
+        if np.abs(corner - [file.Columns - 1, file.Rows - 1, plane]).max() > 0.01 or not 0 <= plane < len(slices):
+            raise InputError("the segmentation lies on another grid", where=path, seen=f"a corner at voxel {corner}")
+        slices[plane][mask > 0] = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
     names = {int(item.SegmentNumber): str(item.SegmentLabel) for item in file.SegmentSequence}
     return Volume(volume_from_slices(slices), labels_like.affine, "LABELS", MODALITIES["LABELS"]), names
 
@@ -79,8 +81,8 @@ def _segment(number: int, name: str) -> Dataset:
 
 def _add_frames(file: FileDataset, labels: Volume, thickness_mm: float) -> None:
     planes = [axial_slice(labels.array, index) for index in range(labels.shape[2])]
+    # Plane by plane: GDCM, and so SimpleITK, finds the spacing only in frames that rise.
     frames = [(int(label), k) for k, plane in enumerate(planes) for label in np.unique(plane) if label]
-    frames.sort()
     places = [plane_geometry(labels, index) for index in range(len(planes))]
     measures, orientation, shared = Dataset(), Dataset(), Dataset()
     measures.SliceThickness, measures.SpacingBetweenSlices = ds(thickness_mm), ds(labels.spacing_mm[2])
@@ -99,7 +101,7 @@ def _add_frames(file: FileDataset, labels: Volume, thickness_mm: float) -> None:
 
 def _frame(label: int, plane: int, position: list) -> Dataset:
     frame, content, place, segment = Dataset(), Dataset(), Dataset(), Dataset()
-    content.DimensionIndexValues = [label, plane + 1]
+    content.DimensionIndexValues = [plane + 1, label]
     place.ImagePositionPatient = position
     segment.ReferencedSegmentNumber = label
     frame.FrameContentSequence, frame.PlanePositionSequence = Sequence([content]), Sequence([place])
@@ -108,11 +110,11 @@ def _frame(label: int, plane: int, position: list) -> Dataset:
 
 
 def _dimensions(file: FileDataset) -> tuple[Sequence, Sequence]:
-    """Frames are ordered by segment, then by position: (tag, functional group) of each."""
+    """Frames are ordered by position, then by segment: (tag, functional group) of each."""
     organization, uid = Dataset(), make_uid(file.SOPInstanceUID, "dimensions")
     organization.DimensionOrganizationUID = uid
     pointers = []
-    for tag, group in ((0x0062000B, 0x0062000A), (0x00200032, 0x00209113)):
+    for tag, group in ((0x00200032, 0x00209113), (0x0062000B, 0x0062000A)):
         pointer = Dataset()
         pointer.DimensionOrganizationUID = uid
         pointer.DimensionIndexPointer, pointer.FunctionalGroupPointer = tag, group
