@@ -11,15 +11,19 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from pydicom.uid import generate_uid
 
 from medsynth_lib.data.inspect import convert, format_report, inspect
 from medsynth_lib.data.nifti import write_nifti
+from medsynth_lib.data.prepare import PrepareConfig, prepare
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import MedSynthError
 from tests.data import damage
 from tests.data.dicom_factory import make_series, save, stored_values
 
 COUNT = 200
+#: All images are of one patient in one place, so that any two modalities make a pair.
+FRAME, NIFTI_AFFINE = generate_uid(), np.diag([1.5, 2, 3, 1])
 SECRETS = ("Secret^Name", "HOSPITAL-4711", "19500607")
 
 
@@ -38,8 +42,37 @@ def through_convert(source: Path, out: Path) -> str:
     return str(report)
 
 
-#: What every damaged input goes through: ``operation(source, empty output folder)`` returns what it told the user.
-OPERATIONS = [through_inspect, through_convert]
+def through_prepare(source: Path, out: Path) -> str:
+    """The damaged image beside good ones of the same patient: used where its header lets it pair, else passed over."""
+    add_partners(source)
+    lines: list[str] = []
+    store = prepare(source, out / "store", PrepareConfig(size=32, test=0.0), report=lines.append)
+    assert np.isfinite(store["PET"]).all()
+    assert store["CT"].min() >= -1024
+    assert sorted(path.name for path in out.iterdir()) == ["store"]
+    return "\n".join(lines) + (out / "store" / "index.json").read_text()
+
+
+def add_partners(folder: Path) -> None:
+    """A good CT and PET as DICOM and as NIfTI, in the place of the good inputs, after them in the order of names."""
+    for modality in ("CT", "PT"):
+        save(make_series(modality, FrameOfReferenceUID=FRAME), folder / "z" / modality)
+    for modality, (array, unit) in nifti_images().items():
+        write_nifti(Volume(array, NIFTI_AFFINE, modality, unit), folder / f"z_{modality}.nii")
+
+
+#: What every damaged input goes through: ``operation(source, empty output folder)`` returns what it told the user. The
+#: last one adds to the source.
+OPERATIONS = [through_inspect, through_convert, through_prepare]
+
+
+def nifti_images() -> dict[str, tuple[np.ndarray, str]]:
+    values = stored_values().astype(np.float32).transpose(2, 1, 0)
+    return {
+        "CT": (values - 1000, "HU"),
+        "PET": (values / 200, "SUVbw"),
+        "LABELS": (values.astype(int) // 300, "label"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +80,11 @@ def good_inputs(tmp_path_factory, request):
     """Folders with one good image each: DICOM series and NIfTI files, small real ones too where they are."""
     root = tmp_path_factory.mktemp("good")
     for modality in ("CT", "PT", "MR"):
-        save(make_series(modality), root / "dicom" / modality)
-    values = stored_values().astype(np.float32).transpose(2, 1, 0)
-    volumes = {
-        "CT": (values - 1000, "HU"),
-        "PET": (values / 200, "SUVbw"),
-        "LABELS": (values.astype(int) // 300, "label"),
-    }
-    for modality, (array, unit) in volumes.items():
+        save(make_series(modality, FrameOfReferenceUID=FRAME), root / "dicom" / modality)
+    for modality, (array, unit) in nifti_images().items():
         for ending in (".nii", ".nii.gz"):
             folder = root / "nifti" / f"{modality}{ending}"
-            write_nifti(Volume(array, np.diag([1.5, 2, 3, 1]), modality, unit), folder / f"{modality}{ending}")
+            write_nifti(Volume(array, NIFTI_AFFINE, modality, unit), folder / f"{modality}{ending}")
     with contextlib.suppress(pytest.skip.Exception):  # the synthetic ones are enough
         _add_real(root, request.getfixturevalue("realdata"))
     return {kind: sorted((root / kind).iterdir()) for kind in ("dicom", "nifti")}
@@ -112,3 +139,7 @@ def test_undamaged_inputs_do_convert(good_inputs, tmp_path):
             out.mkdir(parents=True)
             through_inspect(folder, out)
             through_convert(folder, out)
+            copy = tmp_path / f"copy of {kind} {index}"
+            shutil.copytree(folder, copy)
+            (out / "prepared").mkdir()
+            assert "prepared" in through_prepare(copy, out / "prepared")
