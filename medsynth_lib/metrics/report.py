@@ -11,7 +11,7 @@ import io
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -32,6 +32,9 @@ _LABELS = {
     "ms_ssim": "MS-SSIM",
     "vif": "VIF",
 }
+
+#: All fidelity metrics, in the order of a table.
+METRICS = tuple(_LABELS)
 
 Record = Mapping[str, float | str]
 
@@ -58,9 +61,14 @@ class Summary:
 
 
 def evaluate_images(
-    fake: Tensor, target: Tensor, body: Tensor | None = None, *, data_range: float
+    fake: Tensor,
+    target: Tensor,
+    body: Tensor | None = None,
+    *,
+    data_range: float,
+    metrics: Collection[str] = METRICS,
 ) -> dict[str, Tensor]:
-    """Every fidelity metric of every image, over the whole slice and, with the suffix ``_body``, inside the body mask.
+    """The fidelity ``metrics`` of every image: over the whole slice, and, with the suffix ``_body``, inside the body mask.
 
     A metric that the images are too small for is left out, never approximated: VIF below 41 pixels, and ``ms_ssim``
     below 161, where MS-SSIM with as many scales as fit takes its place under its own name, as ``ms_ssim_4_scales``.
@@ -69,26 +77,32 @@ def evaluate_images(
     :param target: the same shape and unit.
     :param body: ``(B, 1, H, W)`` bool.
     :param data_range: see ``fidelity``.
+    :param metrics: some of ``METRICS``; MS-SSIM and VIF take most of the time.
     :returns: metric name → ``(B,)`` float64.
     :raises InputError: as the metrics do.
     """
-    scores = _all_metrics(fake, target, None, data_range)
+    scores = _scores(fake, target, None, data_range, metrics)
     if body is not None:
-        inside = _all_metrics(fake, target, body, data_range)
+        inside = _scores(fake, target, body, data_range, metrics)
         scores.update({name + BODY_SUFFIX: values for name, values in inside.items()})
     return scores
 
 
-def _all_metrics(fake: Tensor, target: Tensor, mask: Tensor | None, data_range: float) -> dict[str, Tensor]:
-    images, side = (fake, target), min(target.shape[-2:])
-    scores = {name: getattr(fidelity, name)(*images, mask=mask) for name in ("mae", "mse", "rmse")}
-    scores |= {name: getattr(fidelity, name)(*images, mask=mask, data_range=data_range) for name in ("psnr", "ssim")}
-    scales = max((n for n in range(2, 6) if side >= fidelity.ms_ssim_minimum_size(n)), default=None)
-    if scales is not None:
-        name = "ms_ssim" if scales == 5 else f"ms_ssim_{scales}_scales"
-        scores[name] = fidelity.ms_ssim(*images, mask=mask, data_range=data_range, scales=scales)
-    if side >= fidelity.VIF_MINIMUM_SIZE:
-        scores["vif"] = fidelity.vif(*images, mask=mask, data_range=data_range)
+def _scores(
+    fake: Tensor, target: Tensor, mask: Tensor | None, data_range: float, metrics: Collection[str]
+) -> dict[str, Tensor]:
+    side, scores = min(target.shape[-2:]), {}
+    for name in METRICS:
+        if name not in metrics or (name == "vif" and side < fidelity.VIF_MINIMUM_SIZE):
+            continue
+        options = {} if name in ("mae", "mse", "rmse") else {"data_range": data_range}
+        if name == "ms_ssim":
+            scales = max((n for n in range(2, 6) if side >= fidelity.ms_ssim_minimum_size(n)), default=None)
+            if scales is None:
+                continue
+            options["scales"] = scales
+        label = f"ms_ssim_{options['scales']}_scales" if options.get("scales", 5) != 5 else name
+        scores[label] = getattr(fidelity, name)(fake, target, mask=mask, **options)
     return scores
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from torch import Tensor
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.datasets import PairedSlices
 from medsynth_lib.data.slices import SliceStore
-from medsynth_lib.metrics.report import Record, Summary, evaluate_images, slice_records, summarise, table
+from medsynth_lib.metrics.report import METRICS, Record, Summary, evaluate_images, slice_records, summarise, table
 from medsynth_lib.systems.baselines import Identity, LookUpTable, MeanImage
 
 Translate = Callable[[Tensor], Tensor]
@@ -78,6 +78,7 @@ def evaluate(
     device: torch.device | str = "cpu",
     *,
     with_baselines: bool = True,
+    metrics: Collection[str] = METRICS,
 ) -> Evaluation:
     """Score every method, and the baselines, on every slice of ``split``, whole slice and inside the body.
 
@@ -93,7 +94,9 @@ def evaluate(
             target = window.decode(batch.target)
             for method, translate in methods.items():
                 fake = translate(batch.source.to(device)).float().cpu().clamp(-1, 1)
-                scores = evaluate_images(window.decode(fake), target, batch.body, data_range=window.range)
+                scores = evaluate_images(
+                    window.decode(fake), target, batch.body, data_range=window.range, metrics=metrics
+                )
                 records[method] += slice_records(scores, [patient.key] * len(batch))
     windows = {patient.windows[data.target] for patient in data.patients}
     about = {

@@ -54,8 +54,9 @@ def translate_volume(
     low, high = about["pixel_mm"]
     if not 0.8 * low <= grid.spacing_mm[0] <= 1.25 * high:
         report(f"pixels of {grid.spacing_mm[0]:.2f} mm; the model was trained on {low:.2f} to {high:.2f} mm")
-    source_window = window_of(about, about["source"]) or percentile_window(source.array)
-    encoded = source_window.encode(source.resample_to(grid, fill=background(source.modality)).array)
+    values = source.resample_to(grid, fill=background(source.modality)).array
+    # As in prepare, a volume's own window is measured on what the network is shown, not on all the air around it.
+    encoded = (window_of(about, about["source"]) or percentile_window(values)).encode(values)
     planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]
     fakes: list[np.ndarray] = []
     with torch.no_grad():
