@@ -6,8 +6,6 @@ import numpy as np
 
 from medsynth_lib.phantom.shapes import Plane, Region, ellipsoid, smooth_union, superellipse, tube, tube_region
 
-_AIR = ("sinus air", "mucosa")
-
 
 def skin_depth(plane: Plane, fat_mm: float) -> np.ndarray:
     """Depth below the skin of cranium, face, nose, ears and neck."""
@@ -117,57 +115,57 @@ def _paint_neck_bones(plane: Plane) -> None:
         plane.paint(tube_region(plane, tube(points, radii)), (0, "cortical bone"), (1.5, "red marrow bone"))
 
 
+_WALLED_AIR = ((-1.6, "Skull cortex"), (0, "sinus air"))
+_THROAT = tube([[0, 36, -22], [0, 18, -30], [0, 8, -55], [0, 8, -95]], [9, 10, 9, 9], smooth=2)
+
+
 def paint_air(plane: Plane) -> None:
-    """Nose, paranasal sinuses, mastoid cells, ear canals and throat."""
-    z = plane.z_mm
-    if z > 50:
+    """Nose and throat, paranasal sinuses, mastoid cells and ear canals."""
+    if plane.z_mm > 50:
         return
-    wall = ((-1.6, "Skull cortex"), (0, "sinus air"))
-    nose = ellipsoid(plane, (0, 70, -18), (14, 27, 20), power=2.6)
-    plane.paint(nose, (-1.8, "mucosa"), (0, "sinus air"))
-    plane.paint(
-        tube_region(plane, tube([[0, 36, -22], [0, 18, -30], [0, 8, -55], [0, 8, -95]], [9, 10, 9, 9], smooth=2)),
-        (-2, "mucosa"),
-        (0, "sinus air"),
-    )
-    ethmoid = ellipsoid(plane, (0, 62, 8), (13, 23, 13), power=4)
-    if ethmoid is not None:
-        cells = np.cos(plane.y[ethmoid.window] * 0.72) * np.cos((plane.z[ethmoid.window] + 3) * 0.6) * 2 + 1.5
-        plane.paint(ethmoid, (-1.5, "Skull cortex"), (0, "mucosa"))
-        plane.paint(
-            Region(ethmoid.window, np.minimum.reduce([ethmoid.depth, cells, np.abs(plane.x[ethmoid.window]) - 1.4])),
-            (0, "sinus air"),
-        )
-    plane.paint(ellipsoid(plane, (0, 31, 4), (14, 10, 9), power=2.6), *wall)  # sphenoid
-    septum = tube([[0, 96, -14], [0, 44, -14]], [0.9, 0.9])
+    plane.paint(tube_region(plane, _THROAT), (-2, "mucosa"), (0, "sinus air"))
+    _paint_ethmoid(plane)
+    plane.paint(ellipsoid(plane, (0, 31, 4), (14, 10, 9), power=2.6), *_WALLED_AIR)  # sphenoid
     for side in (-1, 1):
-        plane.paint(ellipsoid(plane, (side * 31, 62, -20), (16, 18, 17), power=2.4), *wall)  # maxillary
-        plane.paint(
-            ellipsoid(plane, (side * 13, 81, 32), (13, 4.5, 9)),
-            *wall,
-            over=("Skull cortex", "Skull marrow", "fat", "muscle", "dura"),
-        )
-        for height in (-26, -14):
+        plane.paint(ellipsoid(plane, (side * 31, 62, -20), (16, 18, 17), power=2.4), *_WALLED_AIR)  # maxillary
+        frontal = ellipsoid(plane, (side * 13, 81, 32), (13, 4.5, 9))
+        plane.paint(frontal, *_WALLED_AIR, over=("Skull cortex", "Skull marrow", "fat", "muscle", "dura"))
+        _paint_ear(plane, side)
+    _paint_nose(plane)
+
+
+def _paint_nose(plane: Plane) -> None:
+    nose = ellipsoid(plane, (0, 70, -18), (14, 27, 20), power=2.6)
+    if nose is None:
+        return
+    plane.paint(nose, (-1.8, "mucosa"), (0, "sinus air"))
+    septum = 1.1 - np.abs(plane.x[nose.window])
+    plane.paint(Region(nose.window, np.minimum(nose.depth, septum)), (0, "mucosa"))
+    for side in (-1, 1):
+        for height in (-26, -14):  # turbinates
             plane.paint(ellipsoid(plane, (side * 8, 66, height), (3.4, 19, 4)), (0, "mucosa"))
-        mastoid = ellipsoid(plane, (side * 58, -32, -12), (9, 13, 16))
-        if mastoid is not None:
-            cells = (
-                np.cos(plane.x[mastoid.window] * 1.1)
-                * np.cos(plane.y[mastoid.window] * 1.2)
-                * np.cos(plane.z[mastoid.window])
-                * 3
-            )
-            plane.paint(mastoid, (-2, "Skull cortex"))
-            plane.paint(Region(mastoid.window, np.minimum(mastoid.depth, cells + 0.6)), (0, "sinus air"))
-        plane.paint(
-            tube_region(plane, tube([[side * 84, -8, -3], [side * 50, -10, -2]], [3, 2.6])),
-            (-1.5, "Skull cortex"),
-            (0, "sinus air"),
-            over=("fat", "muscle", "skin", "Skull cortex", "Skull marrow", "dense bone", "gland"),
-        )
-    plane.paint(tube_region(plane, septum) if -34 < z < 2 else None, (0, "mucosa"))
-    if -34 < z < 2 and nose is not None:
-        plane.paint(Region(nose.window, np.minimum(nose.depth, 1.1 - np.abs(plane.x[nose.window]))), (0, "mucosa"))
+
+
+def _paint_ethmoid(plane: Plane) -> None:
+    box = ellipsoid(plane, (0, 62, 8), (13, 23, 13), power=4)
+    if box is None:
+        return
+    cells = np.cos(plane.y[box.window] * 0.72) * np.cos((plane.z[box.window] + 3) * 0.6) * 2 + 1.5
+    plane.paint(box, (-1.5, "Skull cortex"), (0, "mucosa"))
+    air = np.minimum.reduce([box.depth, cells, np.abs(plane.x[box.window]) - 1.4])
+    plane.paint(Region(box.window, air), (0, "sinus air"))
+
+
+def _paint_ear(plane: Plane, side: int) -> None:
+    mastoid = ellipsoid(plane, (side * 58, -32, -12), (9, 13, 16))
+    if mastoid is not None:
+        x, y, z = (axis[mastoid.window] for axis in (plane.x, plane.y, plane.z))
+        cells = np.cos(x * 1.1) * np.cos(y * 1.2) * np.cos(z) * 3 + 0.6
+        plane.paint(mastoid, (-2, "Skull cortex"))
+        plane.paint(Region(mastoid.window, np.minimum(mastoid.depth, cells)), (0, "sinus air"))
+    canal = tube_region(plane, tube([[side * 84, -8, -3], [side * 50, -10, -2]], [3, 2.6]))
+    around = ("fat", "muscle", "skin", "Skull cortex", "Skull marrow", "dense bone", "gland")
+    plane.paint(canal, (-1.5, "Skull cortex"), (0, "sinus air"), over=around)
 
 
 def paint_orbits(plane: Plane) -> None:

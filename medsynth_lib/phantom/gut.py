@@ -6,6 +6,17 @@ import numpy as np
 
 from medsynth_lib.phantom.shapes import Plane, Region, Tube, tube, tube_region
 
+# Caecum to anus: x, y, z and radius in mm; then how far a sagging transverse colon and a high flexure move each point.
+_COLON = np.array([
+    [84, 14, 92, 24, 0, 0], [90, 12, 112, 25, 0, 0], [94, 8, 140, 24, 0, 0], [96, 2, 180, 23, 0, 0],
+    [94, 0, 215, 22, 0, 0], [86, 8, 236, 21, 0, 1], [66, 40, 228, 20, 0, 0], [34, 60, 212, 20, 1, 0],
+    [0, 66, 204, 20, 1, 0], [-36, 62, 216, 19, 1, 0], [-66, 46, 250, 18, 0, 0], [-84, 34, 290, 17, 0, 0],
+    [-98, 10, 300, 17, 0, 0], [-106, -6, 276, 16, 0, 0], [-104, -14, 230, 15, 0, 0], [-102, -10, 180, 14.5, 0, 0],
+    [-96, 4, 130, 14.5, 0, 0], [-84, 12, 100, 14.5, 0, 0], [-56, 14, 78, 14.5, 0, 0], [-26, 4, 86, 15, 0, 0],
+    [0, -14, 96, 15, 0, 0], [12, -32, 86, 14, 0, 0], [4, -46, 68, 15, 0, 0], [0, -48, 40, 17, 0, 0],
+    [0, -42, 15, 17, 0, 0], [0, -46, -12, 13, 0, 0], [0, -52, -36, 9, 0, 0],
+])  # fmt: skip
+
 
 class Gut:
     """Stomach, duodenum, small bowel and colon as bent tubes with wall, content and gas that has risen to the front."""
@@ -16,58 +27,14 @@ class Gut:
         self.stomach = tube(
             # Down the back of the body and up again in front of it: a cross-section longer than it is wide.
             [[-58, -38, 360], [-60, -16, 352], [-48, 14, 342], [-64, -6, 320], [-42, 30, 306], [-58, 18, 294],
-            [-38, 46, 280],
-             [-8, 52, 266], [24, 40, 268]],
+             [-38, 46, 280], [-8, 52, 266], [24, 40, 268]],
             np.array([28, 30, 24, 28, 23, 22, 20, 16, 9]) * fill, smooth=4,
         )  # fmt: skip
         self.duodenum = tube(
             [[24, 40, 268], [38, 22, 268], [42, 4, 250], [40, -4, 222], [26, -2, 206], [0, 6, 204], [-24, 6, 214],
-            [-30, 14, 226]],
-            10.0, smooth=3,
+             [-30, 14, 226]], 10.0, smooth=3,
         )  # fmt: skip
-        sag, flex = rng.normal(0, 14), rng.normal(0, 8)
-        colon = np.array([
-            [84, 14, 92], [90, 12, 112], [94, 8, 140], [96, 2, 180], [94, 0, 215], [86, 8, 236 + flex], [66, 40, 228],
-            [34, 60, 212 + sag], [0, 66, 204 + sag], [-36, 62, 216 + sag], [-66, 46, 250], [-84, 34, 290],
-            [-98, 10, 300],
-            [-106, -6, 276], [-104, -14, 230], [-102, -10, 180], [-96, 4, 130], [-84, 12, 100], [-56, 14, 78],
-            [-26, 4, 86],
-            [0, -14, 96], [12, -32, 86], [4, -46, 68], [0, -48, 40], [0, -42, 15], [0, -46, -12], [0, -52, -36],
-        ], dtype=float)  # fmt: skip
-        colon[:18] += rng.normal(0, 3, (18, 3))
-        width = np.r_[
-            24,
-            25,
-            24,
-            23,
-            22,
-            21,
-            20,
-            20,
-            20,
-            19,
-            18,
-            17,
-            17,
-            16,
-            15,
-            14.5,
-            14.5,
-            14.5,
-            14.5,
-            15,
-            15,
-            14,
-            15,
-            17,
-            17,
-            13,
-            9,
-        ]
-        width = width * rng.uniform(0.85, 1.12)
-        smooth = tube(colon, width, smooth=6)
-        haustra = 1 - 0.13 * np.cos(np.arange(len(smooth.starts) + 1) * 1.9) ** 2
-        self.colon = Tube(smooth.starts, smooth.ends, smooth.start_radii * haustra[:-1], smooth.end_radii * haustra[1:])
+        self.colon = _colon(rng)
         self.small = _loops(rng)
 
     def paint_small_bowel(self, plane: Plane, fields: dict[str, np.ndarray]) -> None:
@@ -110,6 +77,16 @@ class Gut:
         if speckled:
             level = np.maximum(level * 0.2 - 1, fields["grain"][region.window] * 3 - 4.2 + 1.2 * amount)
         plane.paint(Region(region.window, np.minimum(region.depth - wall_mm, level)), (0, gas))
+
+
+def _colon(rng: np.random.Generator) -> Tube:
+    """The colon's course and width in this patient, drawn in by its haustra."""
+    centre = _COLON[:, :3].copy()
+    centre[:, 2] += _COLON[:, 4] * rng.normal(0, 14) + _COLON[:, 5] * rng.normal(0, 8)
+    centre[:18] += rng.normal(0, 3, (18, 3))
+    smooth = tube(centre, _COLON[:, 3] * rng.uniform(0.85, 1.12), smooth=6)
+    haustra = 1 - 0.13 * np.cos(np.arange(len(smooth.starts) + 1) * 1.9) ** 2
+    return Tube(smooth.starts, smooth.ends, smooth.start_radii * haustra[:-1], smooth.end_radii * haustra[1:])
 
 
 def _loops(rng: np.random.Generator) -> Tube:

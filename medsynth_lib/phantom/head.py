@@ -153,7 +153,7 @@ def _distance_to_fluid(plane: Plane, inner: np.ndarray, fields: dict[str, np.nda
     fissure = np.maximum(np.abs(x) - 1.0, body * 24)
     lateral = np.abs(z - 20 - 0.30 * (y + 5) - 0.1 * np.abs(x) + 3 * fields["fold2"]) - 1.1
     sylvian = np.maximum.reduce([lateral, 34 - np.abs(x), np.abs(y - 6) - 24])
-    tentorium = (z - 13.5 + 0.0075 * x**2 - 2 * fields["fold2"]) * 0.9 + np.clip(y + 16, 0, 40) - 2
+    tentorium = (z - 15.5 + 0.0075 * x**2 - fields["fold2"]) * 0.9 + np.clip(y + 16, 0, 40)
     cistern = np.sqrt((x / 17) ** 2 + ((y + 2) / 24) ** 2 + ((z - 8) / 17) ** 2) * 17 - 17
     return np.minimum.reduce([surface, buried, fissure, sylvian, tentorium, cistern]).astype(np.float32)
 
@@ -173,9 +173,9 @@ def _paint_brainstem(plane: Plane, inner: np.ndarray) -> None:
         return
     over = ("cerebrospinal fluid", "grey matter", "white matter", "dura", "brainstem")
     for side in (-1, 1):
-        lobe = ellipsoid(plane, (side * 23, -50, -9), (33, 32, 27), power=2.3)
+        lobe = ellipsoid(plane, (side * 23, -50, -9), (34, 33, 27), power=3.4)
         if lobe is not None:
-            lobe = lobe.within(np.minimum(inner - 2, 12 - 0.0075 * plane.x**2 - plane.z))
+            lobe = lobe.within(np.minimum(inner - 2, 14.5 - 0.0075 * plane.x**2 - plane.z))
             plane.paint(lobe, (0, "grey matter"), over=over)
             # Folia: leaves of white matter that run parallel to the surface.
             leaves = np.cos(np.hypot(plane.y[lobe.window] + 30, plane.z[lobe.window] + 2) * (2 * np.pi / 6.5))
