@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
+from medsynth_lib.conventions import AIR_HU, MODALITIES
 from medsynth_lib.data.volume import Volume
 
 #: 003 §3.1: grey level 45 of 255. On the CT window [-1000, 1000] HU that is -647 HU: above air, below skin and fat.
@@ -25,6 +26,26 @@ def body_level(volume: Volume) -> float:
     if volume.unit == "SUVbw":
         return BODY_SUV
     return 0.5 * float(threshold_otsu(volume.array))
+
+
+def background(modality: str) -> float:
+    """What lies outside the patient: air in CT, nothing elsewhere."""
+    return AIR_HU if MODALITIES[modality] == "HU" else 0.0
+
+
+def remove_artefacts(volume: Volume) -> tuple[Volume, np.ndarray]:
+    """The volume with everything outside its body mask set to background, and that mask."""
+    body = body_mask(volume)
+    outside = np.asarray(background(volume.modality), volume.array.dtype)
+    return volume.with_array(np.where(body, volume.array, outside)), body
+
+
+def clean_source(volume: Volume) -> Volume:
+    """A source as networks see it: a CT without table and clothing, by its own outline; PET and MR as they are.
+
+    Never by the target's outline: at inference there is no target, and its outline is part of the answer.
+    """
+    return remove_artefacts(volume)[0] if volume.unit == "HU" else volume
 
 
 def body_mask(volume: Volume) -> np.ndarray:

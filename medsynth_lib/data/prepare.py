@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medsynth_lib.conventions import AIR_HU, MODALITIES, axial_slice
+from medsynth_lib.conventions import MODALITIES, axial_slice
 from medsynth_lib.data.atomic import atomic_path
-from medsynth_lib.data.body import body_mask
+from medsynth_lib.data.body import background, body_mask, clean_source, remove_artefacts
 from medsynth_lib.data.cohort import Cohort, Pair, discover
 from medsynth_lib.data.intensity import DEFAULT_WINDOWS, IntensityWindow, percentile_window
 from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, write_index
@@ -198,13 +198,10 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         target = target.to_even_planes()
         z_mm = target.z_mm()
     grid = reference_grid(target, body_mask(target), config.size, config.fov_mm)
-    target = target.resample_to(grid, fill=background(config.target))
-    body = body_mask(target)
-    target = target.with_array(np.where(body, target.array, np.float32(background(config.target))))
-    # The source keeps its own background: cutting it with the target's outline would give the answer away.
+    target, body = remove_artefacts(target.resample_to(grid, fill=background(config.target)))
     source = source.resample_to(grid, fill=np.nan)
     scanned = ~np.isnan(source.array).all(axis=(0, 1))
-    source = source.with_array(np.nan_to_num(source.array, nan=background(config.source)))
+    source = clean_source(source.with_array(np.nan_to_num(source.array, nan=background(config.source))))
     keep = np.flatnonzero(scanned & (body.mean(axis=(0, 1)) >= SMALLEST_BODY))
     if len(keep) == 0:
         raise InputError(
@@ -217,7 +214,7 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         _write_array(folder / f"{modality}.npy", slices.shape, slices.dtype, [slices])
     about = {
         "key": pair.patient,
-        "spacing_mm": grid.spacing_mm,
+        "spacing_mm": (*grid.spacing_mm[:2], float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else grid.spacing_mm[2]),
         "z_mm": [round(float(z_mm[z]), 4) for z in keep],
         "windows": {
             modality: default_window(modality, volume, config.windows).to_dict()
@@ -226,11 +223,6 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         "problems": problems,
     }
     (folder / "patient.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def background(modality: str) -> float:
-    """What lies outside the patient: air in CT, nothing elsewhere."""
-    return AIR_HU if MODALITIES[modality] == "HU" else 0.0
 
 
 def pair_planes(source: Volume, target: Volume, tolerance_mm: float) -> tuple[Volume, Volume, np.ndarray]:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
-from medsynth_lib.data.body import body_mask
+from medsynth_lib.data.body import background, body_mask, clean_source
 from medsynth_lib.data.inspect import single_image
 from medsynth_lib.data.intensity import percentile_window
 from medsynth_lib.data.nifti import write_nifti
-from medsynth_lib.data.prepare import background, reference_grid
+from medsynth_lib.data.prepare import reference_grid
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import CheckpointError, InputError
 from medsynth_lib.training.amp import choose_device
@@ -54,7 +54,7 @@ def translate_volume(
     low, high = about["pixel_mm"]
     if not 0.8 * low <= grid.spacing_mm[0] <= 1.25 * high:
         report(f"pixels of {grid.spacing_mm[0]:.2f} mm; the model was trained on {low:.2f} to {high:.2f} mm")
-    values = source.resample_to(grid, fill=background(source.modality)).array
+    values = clean_source(source.resample_to(grid, fill=background(source.modality))).array
     # As in prepare, a volume's own window is measured on what the network is shown, not on all the air around it.
     encoded = (window_of(about, about["source"]) or percentile_window(values)).encode(values)
     planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]

@@ -103,6 +103,13 @@ def test_the_source_is_never_masked_by_the_target(store):
     assert outside.min() > 0  # its noise is there, too
 
 
+def test_a_ct_source_loses_its_table_by_its_own_outline(tmp_path):
+    write_patient(tmp_path / "cohort", "P1", ct(), pet())
+    reverse = prepare(tmp_path / "cohort", tmp_path / "store", replace(CONFIG, source="CT", target="PET", test=0.0))
+    assert TABLE_HU not in reverse["CT"]
+    assert (reverse["CT"][:] == LUNG_HU).any()
+
+
 def test_what_is_inside_the_target_does_not_change_the_source(tmp_path):
     """Two CTs of one outline, with and without lungs and table: the same PET slices."""
     stores = []
