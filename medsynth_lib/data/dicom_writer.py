@@ -37,7 +37,7 @@ STORAGE = {
 }
 #: Every synthetic study takes place in this minute; FDG was injected an hour before.
 STUDY_DATE, STUDY_TIME, INJECTION_TIME = "20200101", "120000", "110000"
-#: Half-life of fluorine-18 in s: 109.77 min (Bé et al., Table of Radionuclides, BIPM-5, 2004).
+#: Half-life of fluorine-18 in s: 109.77 min (ENSDF, National Nuclear Data Center).
 HALF_LIFE_S = 6586.2
 #: Injected activity per kg of body weight: 3.7 MBq/kg (EANM guideline 2.0 allows 3 to 7 by scan time).
 DOSE_BQ_PER_KG = 3.7e6

@@ -2,7 +2,7 @@
 
     mu(E) = density * sum_i w_i * (mu/rho)_i(E)          HU = 1000 * (mu - mu_water) / (mu_water - mu_air)
 
-with the mass fractions ``w_i`` of ICRU Report 44 (1989, table 4.2) and Woodard & White (Br J Radiol 59:1209, 1986), and
+with the mass fractions ``w_i`` of ICRU Report 44 (1989) and Woodard & White (Br J Radiol 59:1209, 1986), and
 the elements' total cross sections of Elam, Ravel & Sieber (Radiat Phys Chem 63:121, 2002) as distributed in XrayDB.
 """
 
@@ -31,7 +31,7 @@ ELEMENTS = {
     "I": (22.096, 12.324, 7.577, 5.0156, 3.5103, 1.9422, 1.2114, 0.095126),
 }
 
-#: Density in g/cm³ and mass fractions in per cent: ICRU 44 table 4.2; adipose (their "adipose tissue 3"), grey and
+#: Density in g/cm³ and mass fractions in per cent: ICRU 44; adipose (their "adipose tissue 3"), grey and
 #: white matter, red and yellow marrow and bile of Woodard & White 1986; polyethylene foam, cotton (cellulose) and
 #: carbon fibre by formula.
 MATERIALS = {
@@ -104,7 +104,8 @@ MATERIALS = {
     "carbon fibre": (0.8, {"H": 4.0, "C": 90.0, "O": 6.0}),
 }
 
-#: Effective energy of a 120 kVp beam after 7 mm Al and some 20 cm of tissue (McCollough et al., AAPM Report 96, 2008).
+#: Effective energy of a 120 kVp beam in a patient; 60 to 75 keV by filtration and size (Bushberg et al., The Essential
+#: Physics of Medical Imaging, 2012).
 EFFECTIVE_KEV = 70.0
 
 

@@ -12,8 +12,8 @@ from medsynth_lib.phantom.body import Patient
 from medsynth_lib.phantom.tissues import TISSUES
 
 SEQUENCES = ("spin echo", "spoiled gradient")
-#: T2* is shorter than T2 by the field's inhomogeneity, R2' of some 12 per second in tissue at 1.5 T (Haacke 1999, ch.
-#: 20).
+#: T2* is shorter than T2 by the field's inhomogeneity: R2' of some 12 per second in tissue at 1.5 T (Haacke et al.,
+#: Magnetic Resonance Imaging, 1999).
 R2_PRIME_PER_S = 12.0
 
 
@@ -52,7 +52,7 @@ def signal(t1_ms, t2_ms, proton_density, scanner: MRScanner) -> np.ndarray:
         spin echo:         S = PD (1 - exp(-TR/T1)) exp(-TE/T2)
         spoiled gradient:  S = PD sin(a) (1 - E1) / (1 - cos(a) E1) exp(-TE/T2*),   E1 = exp(-TR/T1)
 
-    (Bernstein, King & Zhou, Handbook of MRI Pulse Sequences, 2004, eqs. 14.3 and 14.53), 1/T2* = 1/T2 + R2'.
+    (Bernstein, King & Zhou, Handbook of MRI Pulse Sequences, 2004), 1/T2* = 1/T2 + R2'.
 
     Raises:
         InputError: an unknown sequence, or a time that is not positive.

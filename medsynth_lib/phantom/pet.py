@@ -11,8 +11,8 @@ from medsynth_lib.phantom.attenuation import linear_attenuation
 from medsynth_lib.phantom.body import Patient
 from medsynth_lib.phantom.tissues import TISSUES
 
-#: Organs in which glucose use or excretion varies most between patients: drawn log-normally.
-_LOG_NORMAL = ("myocardium", "urine", "renal pelvis")
+#: Tissues in which glucose use or excretion varies most between patients: drawn log-normally.
+_LOG_NORMAL = ("myocardium", "urine", "renal pelvis", "liver lesion", "lung nodule", "sarcoma", "brain metastasis")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data.atomic import atomic_path
-from medsynth_lib.data.cohort import Patient, discover
+from medsynth_lib.data.cohort import COHORT_FILE, Patient, discover
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.nifti import read_nifti
 from medsynth_lib.data.volume import Volume
@@ -54,7 +54,9 @@ def report(cohort: str | Path, out: str | Path | None = None, real: str | Path |
         raise InputError("this cohort is not a phantom", where=cohort, fix="make one: medsynth phantom")
     contact_sheet(found.patients[:4], out / "contact_sheet.png")
     if real is not None:
-        rows = compare(measure_phantom(found.patients), measure_real(Path(real)))
+        phantom = measure_phantom(found.patients)
+        phantom["PET lesion: maximum SUV"] = lesion_maxima(cohort, found.patients)
+        rows = compare(phantom, measure_real(Path(real)))
         with atomic_path(out / "realism.json") as path:
             path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
         with atomic_path(out / "realism.md") as path:
@@ -99,6 +101,22 @@ def measure_phantom(patients: tuple[Patient, ...]) -> Figures:
         if thigh:
             _add_limb(figures, _around_thigh(images, thigh), list(range(len(thigh))))
     return figures
+
+
+def lesion_maxima(cohort: Path, patients: tuple[Patient, ...]) -> list[float]:
+    """Highest SUV in every lesion that a plane of its PET passes through, by the truth in ``cohort.json``."""
+    truth = json.loads((cohort / COHORT_FILE).read_text(encoding="utf-8"))["phantom"]["truth"]
+    found = []
+    for patient in patients:
+        pet = patient.modalities["PET"].read()
+        place = np.meshgrid(*(np.arange(n) for n in pet.shape), indexing="ij")
+        x, y, z = np.tensordot(pet.affine[:3, :3], place, 1) + pet.affine[:3, 3, None, None, None]
+        for lesion in truth[patient.key]["lesions"]:
+            cx, cy, cz = lesion["centre_mm"]
+            ball = (x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < lesion["radius_mm"] ** 2
+            if ball.any():
+                found.append(float(pet.array[ball].max()))
+    return found
 
 
 def _around_thigh(images: dict[str, Volume], planes: list[int]) -> dict[str, Volume]:

@@ -7,9 +7,10 @@ Sources, by column:
   2014).
 * ``spread_hu``: sd of the CT number between patients; ``texture_hu``: sd within one organ (the same paper).
 * ``arterial``, ``portal``: enhancement in HU at some 35 s and 70 s after 120 mL of 300 mgI/mL (Bae, Radiology 256:32,
-  2010); the CT model turns it into iodine with ``attenuation.iodine_hu_per_mg_ml``.
+  2010); divided by ``attenuation.iodine_hu_per_mg_ml`` it is the concentration of iodine.
 * ``suv``: mean SUVbw one hour after FDG; ``suv_cv``: its variation between patients (Zincirkeser et al., J Int Med Res
-  35:231, 2007; Wang et al., Mol Imaging Biol 9:83, 2007). Myocardium and urine vary most, and are log-normal.
+  35:231, 2007; Wang et al., Mol Imaging Biol 9:83, 2007). Myocardium, urine and tumours vary most, and are log-normal;
+  sarcomas range from below 3 to above 20 (Eary et al., Eur J Nucl Med 29:1149, 2002).
 * ``t1_ms``, ``t2_ms``: at 1.5 T (fat and muscle: Gold et al., AJR 183:343, 2004; organs: de Bazelaire et al.,
   Radiology 230:652, 2004; Stanisz et al., MRM 54:507, 2005; brain: Rooney et al., MRM 57:308, 2007);
   ``proton_density`` relative to water, from the water (and mobile lipid) contents in Woodard & White.
@@ -122,9 +123,9 @@ tongue            | Skeletal Muscle  | muscle        | 1.045 |  6 |  9 |  15 |  
 gland             | Skeletal Muscle  | muscle        | 1.005 | 12 |  9 |  20 |  35 | 2.00 | .30 |  650 |   60 | .80
 tooth             | Skull            | enamel        | 2.00  |100 | 80 |   0 |   0 | 0.40 | .20 |  400 |    1 | .05
 dense bone        | Skull            | cortical bone | 1.85  | 90 | 60 |   0 |   0 | 0.50 | .20 |  400 |    1 | .08
-liver lesion      | Liver            | liver         | 1.035 | 10 |  6 |  10 |  22 | 7.00 | .45 | 1100 |   80 | .80
-lung nodule       | Lung             | muscle        | 1.035 |  8 |  6 |  20 |  35 | 6.00 | .50 | 1100 |   70 | .80
-sarcoma           | Skeletal Muscle  | muscle        | 1.035 |  8 | 12 |  18 |  35 | 7.00 | .50 | 1200 |   85 | .85
+liver lesion      | Liver            | liver         | 1.035 | 10 |  6 |  10 |  22 | 7.50 | .50 | 1100 |   80 | .80
+lung nodule       | Lung             | muscle        | 1.035 |  8 |  6 |  20 |  35 | 7.00 | .60 | 1100 |   70 | .80
+sarcoma           | Skeletal Muscle  | muscle        | 1.035 |  8 | 12 |  18 |  35 | 8.00 | .75 | 1200 |   85 | .85
 brain metastasis  | White Matter     | grey matter   | 1.025 |  3 |  3 |   6 |   8 | 6.00 | .40 | 1300 |  110 | .85
 brain metastasis rim| White Matter   | grey matter   | 1.035 |  3 |  3 |  30 |  45 | 9.00 | .40 | 1100 |   95 | .82
 costal cartilage  | Ribs             | cartilage     | 1.09  | 15 | 12 |   2 |   5 | 0.50 | .20 | 1024 |   30 | .65
