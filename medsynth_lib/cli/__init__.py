@@ -1,6 +1,6 @@
 """The ``medsynth`` command: each subcommand is one function, and its docstring is what ``--help`` shows.
 
-To add one: write the function in the file of its kind (``data``, ``training``, ``lessons``), decorate it with
+To add one: write the function in the file of its kind (``data``, ``training``, …), decorate it with
 ``@app.command`` (the name is the function's), describe every argument in the docstring, import what it needs *inside*
 it (``medsynth --help`` stays fast), and call one library function. ``report`` prints for a reader or a program.
 """
@@ -17,7 +17,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from medsynth_lib import __version__
-from medsynth_lib.cli import data, lessons, training  # noqa: F401, importing registers their subcommands
+from medsynth_lib.cli import data, lessons, phantom, training  # noqa: F401, importing registers their subcommands
 from medsynth_lib.cli.app import app
 from medsynth_lib.errors import MedSynthError
 
