@@ -39,8 +39,9 @@ FORMATS = ("nifti", "dicom")
 PAIRINGS = ("exact", "breathing", "unpaired")
 ALL = ("CT", "CECT", "PET", "MR", "LABELS")
 LICENSE = "CC0-1.0"
-#: How far below mid breath the dome stands in each image when pairing is "breathing": CT breathed in, MR breathed out.
-BREATHING_MM = {"CT": 14.0, "CECT": 18.0, "LABELS": 14.0, "MR": -4.0}
+#: Depth of breath, as parts of ``breath_mm``, in each image when pairing is "breathing": CT and its labels breathed in,
+#: MR a little out; PET averages over quiet breathing whatever the pairing.
+BREATHS = {"CT": 1.0, "CECT": 1.3, "LABELS": 1.0, "MR": -0.3}
 
 
 def make_cohort(
@@ -56,6 +57,7 @@ def make_cohort(
     modalities: Sequence[str] = ALL,
     lesions: int = 0,
     workers: int = 1,
+    breath_mm: float = 14.0,
 ) -> Path:
     """Make virtual patients and write them to ``out``: ``cohort.json`` and ``<patient>/<modality>.nii.gz``.
 
@@ -65,10 +67,11 @@ def make_cohort(
         region: ``torso`` (neck to upper thigh, 500 mm field of view).
         size: pixels along a side; PET has half as many.
         seed: the same seed gives the same bytes.
-        pairing: ``exact``: one anatomy, one breath; ``breathing``: each image in its own breath (``BREATHING_MM``);
+        pairing: ``exact``: one anatomy, one breath; ``breathing``: each image in its own breath (``BREATHS``);
             ``unpaired``: every image is of another patient, on another scanner.
         slices: that many, spread evenly over the region; by default every ``spacing_mm``.
         modalities: which images to make.
+        breath_mm: how far the dome of the CT lies below that of the PET when pairing is ``breathing``.
         workers: processes that make patients at the same time.
         lesions: how many each patient has; their kind, place and size are listed in ``cohort.json``.
 
@@ -76,11 +79,14 @@ def make_cohort(
         InputError: an argument outside its range, or ``out`` holds something already.
     """
     out = Path(out)
-    _check(out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers)
+    _check(
+        out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers, breath_mm
+    )
     with atomic_path(out) as folder:
         folder.mkdir()
+        breath = breath_mm if pairing == "breathing" else 0.0
         jobs = [
-            _Job(folder / key, region, person_seed, words, size, slices, spacing_mm, pairing, format, lesions)
+            _Job(folder / key, region, person_seed, words, size, slices, spacing_mm, format, lesions, breath)
             for key, person_seed, words in _people(patients, seed, pairing, modalities)
         ]
         if workers == 1:
@@ -101,15 +107,15 @@ class _Job:
     size: int
     slices: int | None
     spacing_mm: float
-    pairing: str
     format: str
     lesions: int
+    breath_mm: float
 
 
 def _make_one(job: _Job) -> tuple[str, dict]:
     """Make and write one person; the name the cohort knows them by, and the truth about them."""
     anatomy = ANATOMIES[job.region](job.seed, job.lesions)
-    person = _person(anatomy, job.size, job.slices, job.spacing_mm, job.pairing)
+    person = _person(anatomy, job.size, job.slices, job.spacing_mm, job.breath_mm)
     _write(person, person.volumes(job.modalities), job.folder, job.format)
     # A DICOM cohort knows its patients by the pseudonyms of their identifiers.
     name = job.folder.name if job.format == "nifti" else find_series(job.folder)[0].patient
@@ -150,13 +156,13 @@ def _people(patients: int, seed: int, pairing: str, modalities: Sequence[str]):
     ]
 
 
-def _person(anatomy: Torso, size: int, slices: int | None, spacing_mm: float, pairing: str) -> Imaging:
+def _person(anatomy: Torso, size: int, slices: int | None, spacing_mm: float, breath_mm: float) -> Imaging:
     low, high = anatomy.extent_mm()
     count = slices or int((high - low) // spacing_mm)
     gap = min((high - low) / count, 50.0) if slices else spacing_mm
     spare = high - low - gap * (count - 1)
     start = low + spare * np.random.default_rng([anatomy.patient.seed, 10]).uniform(0.2, 0.8)
-    sinks = BREATHING_MM if pairing == "breathing" else {}
+    sinks = {word: part * breath_mm for word, part in BREATHS.items()}
     return Imaging(anatomy, size, start + gap * np.arange(count), min(spacing_mm, gap), sinks)
 
 
@@ -189,7 +195,7 @@ def _describe(folder: Path, region: str, pairing: str, seed: int, modalities: Se
 
 
 def _check(
-    out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers
+    out, patients, region, size, seed, format, pairing, slices, spacing_mm, modalities, lesions, workers, breath_mm
 ) -> None:
     for what, value, allowed in (
         ("region", region, ANATOMIES), ("format", format, FORMATS), ("pairing", pairing, PAIRINGS)
