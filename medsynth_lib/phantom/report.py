@@ -54,6 +54,7 @@ def report(cohort: str | Path, out: str | Path | None = None, real: str | Path |
         raise InputError("this cohort is not a phantom", where=cohort, fix="make one: medsynth phantom")
     contact_sheet(found.patients[:4], out / "contact_sheet.png")
     if real is not None:
+        _check_complete(found.patients, cohort)
         phantom = measure_phantom(found.patients)
         phantom["PET lesion: maximum SUV"] = lesion_maxima(cohort, found.patients)
         rows = compare(phantom, measure_real(Path(real)))
@@ -62,6 +63,15 @@ def report(cohort: str | Path, out: str | Path | None = None, real: str | Path |
         with atomic_path(out / "realism.md") as path:
             path.write_text(table(rows), encoding="utf-8")
     return out
+
+
+def _check_complete(patients: tuple[Patient, ...], cohort: Path) -> None:
+    missing = sorted({word for word in _SHOWN for patient in patients if word not in patient.modalities})
+    if missing:
+        raise InputError(
+            "the realism table needs all five images of every patient", where=cohort, seen=f"no {', '.join(missing)}",
+            fix="make the cohort as NIfTI, paired (labels of a DICOM cohort are a segmentation, which is not read here)",
+        )  # fmt: skip
 
 
 def contact_sheet(patients: tuple[Patient, ...], path: Path, levels: int = 6) -> None:

@@ -57,6 +57,12 @@ def test_report_draws_a_sheet(tmp_path):
         measure_real(tmp_path)
 
 
+def test_a_cohort_without_labels_is_refused(tmp_path):
+    cohort = make_cohort(tmp_path / "c", patients=1, size=32, slices=3, format="dicom")
+    with pytest.raises(InputError, match="all five"):
+        report(cohort, tmp_path / "out", tmp_path)
+
+
 @pytest.mark.nightly
 @pytest.mark.realdata
 @pytest.mark.timeout(1800)
