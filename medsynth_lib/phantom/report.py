@@ -70,7 +70,7 @@ def _check_complete(patients: tuple[Patient, ...], cohort: Path) -> None:
     if missing:
         raise InputError(
             "the realism table needs all five images of every patient", where=cohort, seen=f"no {', '.join(missing)}",
-            fix="make the cohort as NIfTI, paired (labels of a DICOM cohort are a segmentation, which is not read here)",
+            fix="make the cohort as NIfTI and paired: labels of a DICOM cohort are a segmentation, not read here",
         )  # fmt: skip
 
 
