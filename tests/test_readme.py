@@ -1,16 +1,13 @@
-"""What README.md promises exists: the places in its "Where is …?" table, and every command it shows."""
+"""What README.md promises exists: the places in its "Where is …?" table, every command it shows, every image."""
 
 import re
 import shlex
 from pathlib import Path
 
-import pytest
-
 from medsynth_lib.cli import command_names
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-pytestmark = pytest.mark.skipif(not README.exists(), reason="README.md is not written yet")
 
 
 def table_paths(text: str) -> list[str]:
@@ -26,6 +23,16 @@ def shown_commands(text: str) -> list[list[str]]:
     lines = [line.lstrip("$ ") for block in blocks for line in block.splitlines()]
     lines += re.findall(r"`((?:make|medsynth) [^`]+)`", text)
     return [shlex.split(line, comments=True) for line in lines if re.match(r"(make|medsynth)\b", line)]
+
+
+def local_images(text: str) -> list[str]:
+    """Paths of the images shown, as Markdown or HTML, that are not on the web."""
+    addresses = re.findall(r"!\[[^\]]*\]\(([^)\s]+)", text) + re.findall(r"""<img\b[^>]*\bsrc=["']([^"']+)""", text)
+    return [address for address in addresses if not re.match(r"(https?:)?//", address)]
+
+
+def missing_images(text: str) -> list[str]:
+    return [path for path in local_images(text) if not (ROOT / path).is_file()]
 
 
 def make_targets() -> set[str]:
@@ -58,8 +65,14 @@ def test_shown_commands_exist():
     assert unknown_commands(commands) == []
 
 
+def test_images_exist():
+    assert missing_images(README.read_text()) == []
+
+
 def test_the_checks_catch_planted_faults():
     text = "## Where is what?\n\n| a | b |\n|---|---|\n| x | `no/such.py` |\n\n"
     text += "```bash\nmake lesons PROFILE=smoke\nmedsynth fly\nmake test\n```\n"
     assert table_paths(text) == ["no/such.py"]
     assert unknown_commands(shown_commands(text)) == ["make lesons PROFILE=smoke", "medsynth fly"]
+    text = "![A](no/such.png) [![B](https://example.org/b.svg)](x) <img alt='c' src='no/c.png'>"
+    assert missing_images(text) == ["no/such.png", "no/c.png"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 #: Names in the cell tagged ``parameters``.
 PARAMETERS = ("PROFILE", "SEED", "STEPS", "DATA_ROOT", "CHECKPOINT", "OUT_DIR")
@@ -14,7 +16,16 @@ SECTIONS = {
     "title": True,
     "objectives": True,
     "motivation": True,
+    "data": False,
+    "predict": False,
     "theory": True,
+    "build": False,
+    "exercise": False,
+    "train": False,
+    "evaluate": False,
+    "widget": False,
+    "expected": False,
+    "clinic": False,
     "limits": True,
     "recap": False,
 }
@@ -26,14 +37,20 @@ MAX_OUTPUT_CHARACTERS, MAX_OUTPUT_LINES = 2000, 20
 _READABLE_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){0,3}(-[0-9a-f]{12})?")
 _OBJECTIVE = re.compile(r"\bO\d+\b")
+_PLACEHOLDER = re.compile(r"\b(?:TIME|MEM|EXPECTED)_[A-Z]+\b")
 _MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)[^)]*\)")
 _HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 
 
-def check_structure(notebook: Any) -> list[str]:
-    """Every rule that ``notebook`` (nbformat) breaks, as ``cell-id: what is wrong``; empty when it is right."""
-    rules = (_format, _ids, _title, _objectives, _parameters, _sections, _code, _defines, _outputs, _images, _ending)
-    return [fault for rule in rules for fault in rule(notebook)]
+def check_structure(notebook: Any, folder: str | Path | None = None) -> list[str]:
+    """Every rule that ``notebook`` (nbformat) breaks, as ``cell-id: what is wrong``; empty when it is right.
+
+    Args:
+        folder: where the notebook lies; with it, the images that its text shows are looked for.
+    """
+    rules = (_format, _ids, _title, _objectives, _parameters, _sections, _placeholders, _code, _defines, _outputs)
+    faults = [fault for rule in rules for fault in rule(notebook)]
+    return [*faults, *_images(notebook, None if folder is None else Path(folder)), *_ending(notebook)]
 
 
 def code_trees(notebook: Any) -> Iterator[tuple[Any, ast.Module | SyntaxError]]:
@@ -146,6 +163,12 @@ def _slide_type(cell: Any) -> str:
     return cell.metadata.get("slideshow", {}).get("slide_type", "")
 
 
+def _placeholders(notebook: Any) -> Iterator[str]:
+    for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
+        if found := sorted(set(_PLACEHOLDER.findall(cell.source))):
+            yield f"{cell.get('id')}: not filled in yet: {', '.join(found)}"
+
+
 def _code(notebook: Any) -> Iterator[str]:
     for cell, tree in code_trees(notebook):
         lines = len(cell.source.splitlines())
@@ -192,7 +215,7 @@ def _outputs(notebook: Any) -> Iterator[str]:
             yield f"{cell.get('id')}: stored output is long; clear it"
 
 
-def _images(notebook: Any) -> Iterator[str]:
+def _images(notebook: Any, folder: Path | None) -> Iterator[str]:
     for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
         id, text = cell.get("id"), re.sub(r"(?s)```.*?```|`[^`]*`", "", cell.source)
         if cell.get("attachments") or "data:image" in text:
@@ -204,6 +227,8 @@ def _images(notebook: Any) -> Iterator[str]:
                 yield f"{id}: the image {address[:60]} needs alt text that says what it shows"
             if re.match(r"(https?:)?//", address):
                 yield f"{id}: the image {address[:60]} is not in the course; lessons work offline"
+            elif folder and not re.match("data:|attachment:", address) and not (folder / unquote(address)).is_file():
+                yield f"{id}: there is no image {address[:60]}"
 
 
 def _attribute(tag: str, name: str) -> str:

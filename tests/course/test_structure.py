@@ -26,8 +26,16 @@ def right_lesson():
         code("parameters", PARAMETERS, "parameters"),
         code("setup", "%matplotlib inline\nfrom medsynth_lib.course.lesson import Lesson\nlesson = Lesson('02')"),
         md("motivation", "## Why\n\n![A PET slice beside its CT](../docs/pair.png)", "slide"),
+        md("data", "## The data"),
+        md("predict", "## Predict first"),
         md("theory-loss", "## Theory\n\n`![](not/an/image)`", "subslide"),
         code("build-block", "def block(x):\n    return x\n\n(1, 2)", "defines:block", outputs=[shape]),
+        md("exercise", "## Exercises"),
+        md("train", "## Train"),
+        md("evaluate", "## Evaluate"),
+        md("widget", "## Swipe"),
+        md("expected", "## What you should see: `TIME` in `record.json`"),
+        md("clinic", "## Failure clinic"),
         md("limits", "## Limits", "slide"),
         md("recap", "## Recap\n\nO1 and O2"),
         code("record", "lesson.record({})"),
@@ -81,7 +89,14 @@ PLANTED = {
     "import": (setting("parameters", source="import os\n" + PARAMETERS), "not import os"),
     "two on a line": (setting("parameters", source=PARAMETERS.replace("\nSEED", "; SEED")), "one statement on a line"),
     "missing parameter": (setting("parameters", source=PARAMETERS.replace("STEPS = None\n", "")), "missing STEPS"),
-    "no limits": (dropping("limits"), "no section limits"),
+    **{
+        f"no {name}": (dropping(name), f"no section {name} ")
+        for name in ("data", "predict", "exercise", "train", "evaluate", "widget", "expected", "clinic", "limits")
+    },
+    "no build": (setting("build-block", id="setup-block"), "no section build "),
+    "time not filled in": (setting("limits", source="| `smoke` | TIME_SMOKE |"), "not filled in yet: TIME_SMOKE"),
+    "memory not filled in": (setting("limits", source="MEM_LESSON"), "not filled in yet: MEM_LESSON"),
+    "text not filled in": (setting("expected", source="EXPECTED_TEXT"), "not filled in yet: EXPECTED_TEXT"),
     "no slide": (lambda notebook: cell(notebook, "motivation").metadata.clear(), "slide_type must be slide"),
     "long cell": (setting("setup", source="x = 1\n" * 21), "21 lines"),
     "does not parse": (setting("setup", source="def f(:"), "does not parse"),
@@ -116,3 +131,24 @@ def test_planted_violation_is_caught_alone(name):
     faults = check_structure(notebook)
     assert len(faults) == 1, faults
     assert words in faults[0]
+
+
+@pytest.fixture
+def notebooks(tmp_path):
+    """A folder of notebooks whose right lesson finds its image."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "pair.png").touch()
+    (tmp_path / "notebooks").mkdir()
+    return tmp_path / "notebooks"
+
+
+def test_an_image_that_is_there_is_right(notebooks):
+    assert check_structure(right_lesson(), notebooks) == []
+
+
+@pytest.mark.parametrize("source", ["![Error maps in HU](expected/maps.png)", '<img alt="Error maps" src="maps.png">'])
+def test_an_image_that_is_not_there_is_caught_alone(source, notebooks):
+    notebook = right_lesson()
+    cell(notebook, "limits").source = source
+    (fault,) = check_structure(notebook, notebooks)
+    assert fault.startswith("limits: there is no image")
