@@ -1,6 +1,7 @@
 # Every target sets up .venv by itself the first time; afterwards that step takes no time.
-#   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]   make lab
-#   make test   make nightly   make lint   make lock   make clean
+#   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]
+#   make lab
+#   make test, make nightly, make lint, make lock, make clean
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -18,7 +19,7 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n logical --maxprocesses 4 
 .PHONY: help lessons test nightly lab lint lock clean
 
 help:
-	@sed -n 's/^#   //p' Makefile | sed 's/   /\n/g'
+	@sed -n 's/^#   //p' Makefile
 
 lessons: $(READY)
 	@$(RUN)/medsynth lessons run --profile "$(PROFILE)" --out "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")

@@ -26,8 +26,11 @@ from medsynth_lib.data.tree import files_under
 from medsynth_lib.errors import InputError
 
 COHORT_FILE = "cohort.json"
-#: Folders named by nothing but such words (or BIDS sessions) divide a patient's images, not the patients.
+#: Folders named by nothing but such words divide a patient's images, not the patients.
 SUBFOLDER_WORDS = set().union(*NAME_WORDS.values()) | {"anat", "image", "images", "nifti", "dicom", "nii"}
+
+#: Folders of one patient's visits: BIDS sessions, dates, "visit2". Two visits are one patient, or the split leaks.
+VISIT = re.compile(r"(ses|visit|study|timepoint|tp)[-_]?\w*$|\d{4}[-_.]?\d{2}[-_.]?\d{2}$")
 
 
 @dataclass(frozen=True)
@@ -220,7 +223,7 @@ def _patient_key(root: Path, path: Path) -> str:
 
 def _only_divides(folder: str) -> bool:
     words = set(re.split(r"[^a-z0-9]+", folder.lower()))
-    return folder.startswith("ses-") or words <= SUBFOLDER_WORDS
+    return bool(VISIT.match(folder.lower())) or words <= SUBFOLDER_WORDS
 
 
 def _best_pair(patient: Patient, source: str, target: str) -> Pair | str:

@@ -23,11 +23,14 @@ class Augmentation:
         flip: probability of a left-right mirror.
         rotation_deg: angle uniform in [-rotation_deg, rotation_deg].
         zoom: scale uniform in [1 - zoom, 1 + zoom].
+        source_gain: the source's distance from background times a number uniform in [1 - gain, 1 + gain]: the same
+            tissue's SUV differs that much between patients and scanners. The target is never scaled.
     """
 
     flip: float = 0.5
     rotation_deg: float = 10.0
     zoom: float = 0.1
+    source_gain: float = 0.0
 
     def matrices(self, count: int, generator: np.random.Generator) -> Tensor:
         """``count`` affine matrices ``(count, 2, 3)`` for ``torch.nn.functional.affine_grid``."""
@@ -40,6 +43,10 @@ class Augmentation:
             [scale * mirror * np.sin(angle), scale * np.cos(angle), zero],
         ]
         return torch.from_numpy(np.array(rows).transpose(2, 0, 1).astype(np.float32))
+
+    def gains(self, count: int, generator: np.random.Generator) -> Tensor:
+        """``count`` factors ``(count, 1, 1, 1)`` for the source's distance from background."""
+        return torch.from_numpy(1.0 + generator.uniform(-1, 1, (count, 1, 1, 1)) * self.source_gain).float()
 
 
 def warp(images: Tensor, matrices: Tensor) -> Tensor:
@@ -89,7 +96,9 @@ class PairedSlices:
         if self.augmentation is not None:
             generator = np.random.default_rng([self.seed, 1, step])
             matrices = self.augmentation.matrices(len(chosen), generator)[mine]
+            gains = self.augmentation.gains(len(chosen), generator)[mine]
             source, target = warp(torch.cat([source, target], dim=1), matrices).chunk(2, dim=1)
+            source = ((source + 1) * gains - 1).clamp(-1, 1)
         return Batch(source, target, names=tuple(self.name(index) for index in chosen[mine]))
 
     def in_order(self, batch_size: int = 16, patient: StoredPatient | None = None) -> Iterator[Batch]:

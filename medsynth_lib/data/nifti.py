@@ -24,6 +24,8 @@ from medsynth_lib.data.volume import Grid, Volume, check_grid
 from medsynth_lib.errors import InputError
 
 ENDINGS = (".nii", ".nii.gz")
+#: In the header's description of every synthetic image we write; NIfTI has no field of its own for it.
+SYNTHETIC_MARK = b"MedSynth synthetic image, not for diagnosis"
 #: deflate cannot pack more than this many bytes into one, so a shorter file cannot hold what its header promises.
 DEFLATE_LIMIT = 1032
 #: File-name words that tell the modality.
@@ -48,6 +50,7 @@ class NiftiHeader:
     slope: float
     intercept: float
     problems: tuple[str, ...] = ()
+    synthetic: bool = False
 
     @property
     def data_bytes(self) -> int:
@@ -111,7 +114,7 @@ def read_nifti(path: str | Path, modality: str | None = None) -> Volume:
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise _damaged(header.path, error) from error
     array, noted = checked_values(_scaled(stored, header), modality, where=header.path)
-    provenance = {"format": "NIfTI", "stored_as": str(header.dtype)}
+    provenance = {"format": "NIfTI", "stored_as": str(header.dtype), "synthetic": header.synthetic}
     problems = header.problems + noted
     return Volume(
         array, header.grid.affine, modality, MODALITIES[modality], provenance=provenance, problems=problems
@@ -121,7 +124,8 @@ def read_nifti(path: str | Path, modality: str | None = None) -> Volume:
 def write_nifti(volume: Volume, path: str | Path) -> Path:
     """Write ``volume`` whole or not at all; equal volumes give equal bytes (no time, no name in the gzip header).
 
-    Images are stored as float32, or as int16 when that loses nothing; labels as the smallest integer type that fits.
+    Images are stored as float32, or as int16 when that loses nothing; labels as the smallest integer type that fits. A
+    volume whose provenance says ``synthetic`` is marked so in the header's description.
 
     Raises:
         InputError: ``path`` does not end in .nii or .nii.gz, or the planes are unevenly spaced, which NIfTI cannot say.
@@ -136,6 +140,8 @@ def write_nifti(volume: Volume, path: str | Path) -> Path:
         )
     image = nibabel.Nifti1Image(_compact(volume.array), volume.affine)
     image.header.set_xyzt_units("mm")
+    if volume.provenance.get("synthetic"):
+        image.header["descrip"] = SYNTHETIC_MARK
     content = image.to_bytes()
     with atomic_path(path) as temporary:
         temporary.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix == ".gz" else content)
@@ -196,6 +202,7 @@ def _checked(header: nibabel.Nifti1Header, path: Path) -> NiftiHeader:
         1.0 if slope is None else slope,
         intercept or 0.0,
         _orientation_problems(header),
+        header["descrip"].item().startswith(SYNTHETIC_MARK),
     )
     _check_size(found)
     return found

@@ -20,6 +20,8 @@ from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, wri
 from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.errors import InputError
 
+#: Goes up whenever the same cohort and settings give other slices.
+VERSION = 1
 #: Air left around the patient on each side of the field of view.
 MARGIN_MM = 5.0
 #: Slices where less than this part is patient teach nothing and make InstanceNorm divide by zero.
@@ -142,8 +144,10 @@ def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
     return splits
 
 
-def reference_grid(volume: Volume, body: np.ndarray, size: int, fov_mm: float | None = None) -> Grid:
-    """The square ``size`` x ``size`` grid around the body, on the planes of ``volume``.
+def reference_grid(
+    volume: Volume, body: np.ndarray, size: int, fov_mm: float | None = None, planes: Volume | None = None
+) -> Grid:
+    """The square ``size`` x ``size`` grid around the body of ``volume``, on its own planes or those of ``planes``.
 
     Its side is ``fov_mm``, or the larger side of the body's bounding box plus ``MARGIN_MM`` on each side.
 
@@ -154,14 +158,23 @@ def reference_grid(volume: Volume, body: np.ndarray, size: int, fov_mm: float | 
         raise InputError(
             "no patient was found in the image", rule=f"{volume.unit} values above background", seen="none"
         )
+    planes = volume if planes is None else planes
     spans = [np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (0, 1)]
     sides = [(span[-1] - span[0] + 1) * spacing for span, spacing in zip(spans, volume.spacing_mm[:2], strict=True)]
     spacing = (fov_mm or max(sides) + 2 * MARGIN_MM) / size
-    affine = volume.affine.astype(float).copy()
-    affine[:3, :2] *= spacing / np.array(volume.spacing_mm[:2])
-    centre = volume.affine @ [*((span[0] + span[-1]) / 2 for span in spans), 0, 1]
+    middle = volume.affine @ [*((span[0] + span[-1]) / 2 for span in spans), (volume.shape[2] - 1) / 2, 1]
+    affine = planes.affine.astype(float).copy()
+    affine[:3, :2] *= spacing / np.array(planes.spacing_mm[:2])
+    centre = planes.affine @ [*(np.linalg.inv(planes.affine) @ middle)[:2], 0, 1]
     affine[:3, 3] = centre[:3] - affine[:3, :2].sum(axis=1) * (size - 1) / 2
-    return Grid((size, size, volume.shape[2]), affine)
+    return Grid((size, size, planes.shape[2]), affine)
+
+
+def _shared_body(source: Volume, target: Volume) -> np.ndarray:
+    """The body in the source, on the planes that the target reaches too."""
+    z, reach = target.z_mm(), max(source.spacing_mm[2], target.spacing_mm[2])
+    shared = (source.z_mm() >= z.min() - reach) & (source.z_mm() <= z.max() + reach)
+    return body_mask(source) & shared
 
 
 def default_window(modality: str, volume: Volume, chosen: dict[str, tuple[float, float]]) -> IntensityWindow:
@@ -197,7 +210,8 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
     else:
         target = target.to_even_planes()
         z_mm = target.z_mm()
-    grid = reference_grid(target, body_mask(target), config.size, config.fov_mm)
+    # Framed by the source alone, as at inference: the target's outline is part of the answer.
+    grid = reference_grid(source, _shared_body(source, target), config.size, config.fov_mm, planes=target)
     target, body = remove_artefacts(target.resample_to(grid, fill=background(config.target)))
     source = source.resample_to(grid, fill=np.nan)
     scanned = ~np.isnan(source.array).all(axis=(0, 1))
@@ -306,7 +320,7 @@ def _fingerprint(config: PrepareConfig, pairs: list[Pair]) -> str:
         for pair in pairs
         for image in (pair.source, pair.target)
     ]
-    return hashlib.sha256(json.dumps([asdict(config), images]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([VERSION, asdict(config), images]).encode()).hexdigest()
 
 
 def _existing(out: Path, fingerprint: str) -> SliceStore:

@@ -68,7 +68,7 @@ def evaluate_images(
     data_range: float,
     metrics: Collection[str] = METRICS,
 ) -> dict[str, Tensor]:
-    """The fidelity ``metrics`` of every image: over the whole slice, and, with the suffix ``_body``, inside the body mask.
+    """The fidelity ``metrics`` of every image: of the whole slice and, with the suffix ``_body``, inside the body mask.
 
     A metric that the images are too small for is left out, never approximated: VIF below 41 pixels, and ``ms_ssim``
     below 161, where MS-SSIM with as many scales as fit takes its place under its own name, as ``ms_ssim_4_scales``.

@@ -27,7 +27,7 @@ from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 
 #: Goes up whenever the phantom's images change: part of the cache's key.
-VERSION = 4
+VERSION = 5
 #: Profile -> what ``default_cohort`` makes. Planes are spread over the region, so that few patients show all of it.
 PROFILES = {
     "smoke": {"patients": 4, "slices": 8, "size": 64},

@@ -131,4 +131,4 @@ class Imaging:
         gap = float(self.z_mm[1] - self.z_mm[0]) if len(self.z_mm) > 1 else self.thickness_mm
         affine = np.diag([pixel, pixel, gap, 1.0])
         affine[:3, 3] = [self.axis_mm(pixel)[0], self.axis_mm(pixel)[0], self.z_mm[0]]
-        return Volume(array, affine, word, MODALITIES[word], provenance={"format": "phantom"})
+        return Volume(array, affine, word, MODALITIES[word], provenance={"format": "phantom", "synthetic": True})

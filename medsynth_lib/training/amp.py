@@ -21,10 +21,14 @@ def choose_device(name: str = "auto") -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise TrainingError("unknown device", rule="auto, cpu, cuda or cuda:N", seen=name) from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("no CUDA GPU is available", seen=name, fix="use --device auto")
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in ("cpu", "cuda"):
+        raise TrainingError("unknown device", rule="auto, cpu, cuda or cuda:N", seen=name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise TrainingError(
+            "there is no such CUDA GPU", rule=f"{torch.cuda.device_count()} here", seen=name, fix="use --device auto"
+        )
     return device
 
 

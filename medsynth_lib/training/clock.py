@@ -32,7 +32,8 @@ class Timer:
 
 @contextlib.contextmanager
 def interrupt_between_steps() -> Iterator[threading.Event]:
-    """Ctrl-C (or the notebook's stop button) sets the event instead of breaking a step in two; a second one raises.
+    """Ctrl-C, the notebook's stop button or SIGTERM (a cluster's time limit) sets the event instead of breaking a step
+    in two; a second one raises.
 
     Outside the main thread Python delivers no signals, and the event stays unset.
     """
@@ -40,16 +41,17 @@ def interrupt_between_steps() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number, frame):
         if asked.is_set():
-            signal.signal(signal.SIGINT, before)
             raise KeyboardInterrupt
         asked.set()
 
-    signal.signal(signal.SIGINT, handle)
+    for number in before:
+        signal.signal(number, handle)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

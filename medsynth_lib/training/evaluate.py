@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.datasets import PairedSlices
 from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.metrics.report import METRICS, Record, Summary, evaluate_images, slice_records, summarise, table
 from medsynth_lib.systems.baselines import Identity, LookUpTable, MeanImage
+from medsynth_lib.training.amp import choose_device
 
 Translate = Callable[[Tensor], Tensor]
 
@@ -75,7 +73,7 @@ def evaluate(
     methods: Mapping[str, Translate],
     store: SliceStore,
     split: str = "test",
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     *,
     with_baselines: bool = True,
     metrics: Collection[str] = METRICS,
@@ -85,6 +83,7 @@ def evaluate(
     Images are decoded to physical units through each patient's target window, whose width is the ``data_range``; the
     real image is clipped to that window, as the network never saw beyond it.
     """
+    device = choose_device(str(device))
     methods = {**methods, **(baselines(store) if with_baselines else {})}
     data = PairedSlices(store, split)
     records: dict[str, list[Record]] = {method: [] for method in methods}
@@ -109,9 +108,3 @@ def evaluate(
         "data_range": "per patient" if len(windows) > 1 else f"{windows.pop().range:g} {window.unit}",
     }
     return Evaluation(records, window.unit, about)
-
-
-def write_evaluation(evaluation: Evaluation, path: Path) -> None:
-    """Keep an evaluation as JSON, atomically."""
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(evaluation.to_dict(), indent=1), encoding="utf-8")

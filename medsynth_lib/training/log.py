@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.training.trainer import Progress
 
 
@@ -35,12 +36,17 @@ class LossFile:
     """One line of JSON per report: step, losses, images per second. A resumed run drops the lines it repeats."""
 
     def __init__(self, path: str | Path, first_step: int = 0):
-        self.path = Path(path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [line for line in read_losses(self.path) if line["step"] <= first_step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.path, self.first_step, self.opened = Path(path), first_step, False
+
+    def _open(self) -> None:
+        kept = [line for line in read_losses(self.path) if line["step"] <= self.first_step]
+        with atomic_path(self.path) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        self.opened = True
 
     def __call__(self, progress: Progress) -> None:
+        if not self.opened:  # only now: a run that is refused keeps its history
+            self._open()
         line = {
             "step": progress.step,
             "losses": progress.losses,
@@ -65,10 +71,10 @@ def read_losses(path: str | Path) -> list[dict]:
 class TensorBoard:
     """Scalars at every report, and every ``images_every`` steps a strip of source, synthetic and real slices."""
 
-    def __init__(self, folder: str | Path, images_every: int = 250, slices: int = 4):
+    def __init__(self, folder: str | Path, first_step: int = 0, images_every: int = 250, slices: int = 4):
         from torch.utils.tensorboard import SummaryWriter  # slow to import: only for those who use it
 
-        self.writer = SummaryWriter(str(folder))
+        self.writer = SummaryWriter(str(folder), purge_step=first_step + 1 if first_step else None)
         self.images_every, self.slices = images_every, slices
 
     def __call__(self, progress: Progress) -> None:

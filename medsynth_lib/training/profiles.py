@@ -28,22 +28,22 @@ PROFILES: dict[str, dict[str, Profile]] = {
         "smoke": Profile(
             64,
             Pix2PixConfig(
-                generator_channels=8, depth=5, discriminator_channels=8, discriminator_layers=2, ssim_weight=50.0
+                generator_channels=8, depth=5, discriminator_channels=8, discriminator_layers=2, ssim_weight=100.0
             ),
             TrainConfig(steps=30, batch_size=4, log_every=5),
             Augmentation(),
         ),
         "lesson": Profile(
             128,
-            Pix2PixConfig(generator_channels=32, depth=7, discriminator_channels=32, ssim_weight=50.0),
+            Pix2PixConfig(generator_channels=32, depth=7, discriminator_channels=32, ssim_weight=100.0),
             TrainConfig(steps=1500, batch_size=8, checkpoint_every=250),
-            Augmentation(rotation_deg=20.0, zoom=0.2),
+            Augmentation(rotation_deg=30.0, zoom=0.2, source_gain=0.25),
         ),
-        # 000: batch 1, 100 epochs + 100 of decay. 200 epochs of 400 slices; scale `steps` with the cohort.
+        # 000: 100 epochs + 100 of decay. 200 epochs of 400 slices in batches of 8; scale `steps` with the cohort.
         "paper": Profile(
             256,
-            Pix2PixConfig(ssim_weight=50.0),
-            TrainConfig(steps=80_000, batch_size=1, checkpoint_every=2000, log_every=100, ema=0.999),
+            Pix2PixConfig(ssim_weight=100.0),
+            TrainConfig(steps=10_000, batch_size=8, checkpoint_every=1000, log_every=50, ema=0.999),
             Augmentation(rotation_deg=10.0, zoom=0.0),
         ),
     }

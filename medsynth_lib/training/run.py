@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -39,7 +40,7 @@ def make_trainer(
     seed = profile.training.seed
     data = PairedSlices(store, "train", augmentation=profile.augmentation, seed=seed)
     network = build_system(system, profile.system, seed)
-    about = about_data(store)
+    about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
 
 
@@ -59,8 +60,8 @@ def train_run(
     if distributed.rank() == 0:
         found = checkpoints(Path(run))
         done = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
-        losses = LossFile(Path(run) / "losses.jsonl", done)
-        trainer.callbacks = (ProgressBar(), losses, TensorBoard(Path(run) / "tensorboard"))
+        board = TensorBoard(Path(run) / "tensorboard", done)
+        trainer.callbacks = (ProgressBar(), LossFile(Path(run) / "losses.jsonl", done), board)
     try:
         trainer.train()
     finally:
@@ -72,17 +73,22 @@ def evaluate_run(run: str | Path, data: str | Path, split: str = "test", device:
     """Score the model of ``run`` on the slice store at ``data``.
 
     Raises:
-        CheckpointError: no model, or one trained on other modalities or another slice size.
+        CheckpointError: no model, or one trained on other modalities, slice size, field of view or windows.
     """
     chosen = choose_device(device)
     system, about = load_system(run, chosen)
     store = SliceStore.open(data)
-    for key in ("source", "target"):
-        if store.settings[key] != about[key]:
+    seen = about_data(store)
+    for key in ("source", "target", "size", "fov_mm", "windows"):
+        if seen[key] != about.get(key):
             raise CheckpointError(
-                f"the model was trained on another {key}", where=data, rule=about[key], seen=store.settings[key]
+                f"the model was trained on another {key}", where=data, rule=about.get(key), seen=seen[key]
             )
-    return evaluate({system.name: system.translate}, store, split, chosen)
+    found = evaluate({system.name: system.translate}, store, split, chosen)
+    if seen["prepared"] != about.get("prepared"):
+        note = "not the store it was trained on: its training patients may be among these"
+        found = replace(found, about={**found.about, "note": note})
+    return found
 
 
 def about_data(store: SliceStore) -> dict[str, object]:
@@ -99,6 +105,7 @@ def about_data(store: SliceStore) -> dict[str, object]:
         "target": store.settings["target"],
         "windows": windows,
         "size": store.size,
+        "fov_mm": store.settings.get("fov_mm"),
         "pixel_mm": [spacings[0], spacings[-1]],
         "synthetic_data": store.synthetic,
         "prepared": store.settings.get("fingerprint"),

@@ -203,6 +203,12 @@ class Trainer:
         """Write a checkpoint and the model for inference; nothing when the trainer has no run folder."""
         if self.run is None:
             return
+        if not all(parameter.isfinite().all() for parameter in self.system.parameters()):
+            raise TrainingError(
+                "weights are no longer finite, training stopped",
+                where=f"step {self.step}",
+                fix="try a lower learning rate or AMP off; the last checkpoint is intact",
+            )
         self.inference_system()
         if distributed.rank() == 0:  # before the checkpoint: a run killed between the two then writes its model again
             about = {**self.about, "system": self.system.name, "config": self.system.config_dict(), "step": self.step}

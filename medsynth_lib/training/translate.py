@@ -12,7 +12,7 @@ from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
 from medsynth_lib.data.body import background, body_mask, clean_source
 from medsynth_lib.data.inspect import single_image
 from medsynth_lib.data.intensity import percentile_window
-from medsynth_lib.data.nifti import write_nifti
+from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
 from medsynth_lib.data.prepare import reference_grid
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import CheckpointError, InputError
@@ -50,7 +50,7 @@ def translate_volume(
             fix='prepare with a window, e.g. windows={"MR": (0, 1000)}',
         )
     source = source.to_even_planes()
-    grid = reference_grid(source, body_mask(source), about["size"])
+    grid = reference_grid(source, body_mask(source), about["size"], about.get("fov_mm"))
     low, high = about["pixel_mm"]
     if not 0.8 * low <= grid.spacing_mm[0] <= 1.25 * high:
         report(f"pixels of {grid.spacing_mm[0]:.2f} mm; the model was trained on {low:.2f} to {high:.2f} mm")
@@ -85,7 +85,7 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
     """
     notes: list[str] = []
     _, about = load_model(Path(model))
-    image, passed_over = single_image(source, about.get("source") if Path(source).is_file() else None)
+    image, passed_over = single_image(source, _modality(Path(source), about))
     volume = translate_volume(model, image.read(), device=choose_device(device), report=notes.append)
     write_nifti(volume, out)
     return {
@@ -96,3 +96,13 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         "spacing_mm": [round(mm, 4) for mm in volume.spacing_mm],
         "notes": [*volume.problems, *passed_over, *notes],
     }
+
+
+def _modality(source: Path, about: dict) -> str | None:
+    """The model's own, for a NIfTI file whose name does not tell; ``None`` leaves it to the name or the header."""
+    if not source.name.lower().endswith(ENDINGS):
+        return None
+    try:
+        return modality_from_name(source)
+    except InputError:
+        return about.get("source")

@@ -81,7 +81,7 @@ def comparison(
     Args:
         source, target: ``(H, W)``, physical units.
         fakes: method → ``(H, W)``.
-        error_limit: colour limit of the error maps; a quarter of the display window when not given.
+        error_limit: colour limit of the error maps; half of the display window when not given.
     """
     look, source_look = LOOKS[target_modality], LOOKS[source_modality]
     limit = error_limit or (look.high - look.low) / 2

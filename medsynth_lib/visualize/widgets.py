@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import ipywidgets as widgets
 from IPython.display import display
@@ -28,8 +28,3 @@ def explorer(render: Callable[..., Figure], **controls: widgets.Widget) -> widge
         control.observe(redraw, names="value")
     redraw()
     return widgets.VBox([*controls.values(), out])
-
-
-def film_strip(render: Callable[..., Figure], states: Sequence[Mapping[str, object]]) -> list[Figure]:
-    """The same pictures without a kernel: one figure per state, for print and for the rendered site."""
-    return [render(**state) for state in states]

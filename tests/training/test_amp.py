@@ -31,7 +31,7 @@ def test_formats_that_are_refused(name, message):
 def test_devices(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert amp.choose_device("auto") == CPU
-    with pytest.raises(TrainingError, match="no CUDA GPU"):
+    with pytest.raises(TrainingError, match="no such CUDA GPU"):
         amp.choose_device("cuda:1")
     with pytest.raises(TrainingError, match="unknown device"):
         amp.choose_device("gpu")

@@ -70,8 +70,3 @@ def test_an_error_in_render_is_not_swallowed():
     box = widgets.explorer(render, index=ipywidgets.IntSlider(0))
     with pytest.raises(ValueError, match="no such slice"):
         box.children[0].value = 2
-
-
-def test_film_strip_is_one_figure_per_state():
-    figures = widgets.film_strip(lambda position: slices.swipe(REAL, FAKE, position), [{"position": p} for p in (0, 1)])
-    assert [len(figure.axes) for figure in figures] == [3, 3]
