@@ -31,7 +31,7 @@ def smoke(tmp_path) -> dict:
 
 @pytest.mark.parametrize("stem", LESSONS)
 def test_structure(stem):
-    assert check_structure(nbformat.read(LESSONS[stem], as_version=4)) == []
+    assert check_structure(nbformat.read(LESSONS[stem], as_version=4), NOTEBOOKS) == []
 
 
 @pytest.mark.parametrize("stem", LESSONS)
