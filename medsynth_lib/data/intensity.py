@@ -42,11 +42,11 @@ class IntensityWindow:
 
 
 #: Windows used where the user names none. CT: everything between air and dense bone that PET→CT papers show. SUV: above
-#: nearly all tissue but the bladder; what is hotter saturates.
+#: nearly all tissue but brain, heart and bladder, which saturate, so that lung and fat stay apart.
 DEFAULT_WINDOWS = {
     "CT": IntensityWindow(-1000.0, 1000.0, "HU"),
     "CECT": IntensityWindow(-1000.0, 1000.0, "HU"),
-    "PET": IntensityWindow(0.0, 10.0, "SUVbw"),
+    "PET": IntensityWindow(0.0, 5.0, "SUVbw"),
 }
 
 

@@ -81,7 +81,7 @@ def test_error_is_in_hounsfield_units(store):
 def test_identity_is_the_source_through_the_targets_window(store):
     patient = store.split("test")[0]
     pet, ct = (store[name][patient.start : patient.stop].astype(float) for name in ("PET", "CT"))
-    expected = np.abs(np.clip(pet, 0, 10) * 200 - 1000 - np.clip(ct, -1000, 1000)).mean()
+    expected = np.abs(np.clip(pet, 0, 5) * 400 - 1000 - np.clip(ct, -1000, 1000)).mean()
     assert evaluate({}, store).summaries["identity"]["mae"].mean == pytest.approx(expected, rel=1e-5)
 
 
