@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 import math
@@ -10,7 +9,6 @@ import platform
 import random
 import time
 from collections.abc import Callable, Mapping
-from html import escape
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +23,7 @@ from medsynth_lib.course.exercise import call_out_html, judge_attempt, quiz_html
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.training.amp import choose_amp, choose_device
+from medsynth_lib.visualize.html import figure_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,12 +136,6 @@ class Lesson:
         with atomic_path(self.out_dir / "record.json") as path:
             path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
         return record
-
-
-def figure_html(png: bytes, alt: str) -> str:
-    """An ``<img>`` with ``png`` inside it and ``alt`` beside it: survives every export."""
-    data = base64.b64encode(png).decode()
-    return f'<img alt="{escape(alt, quote=True)}" src="data:image/png;base64,{data}" style="max-width: 100%">'
 
 
 def plain(value: Any, name: str = "metrics") -> Any:

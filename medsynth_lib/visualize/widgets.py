@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 
 import ipywidgets as widgets
-from IPython.display import display
 from matplotlib.figure import Figure
 
+from medsynth_lib.visualize.html import figure_html
 
-def explorer(render: Callable[..., Figure], **controls: widgets.Widget) -> widgets.VBox:
+
+def explorer(render: Callable[..., Figure], alt: str, **controls: widgets.Widget) -> widgets.VBox:
     """Controls above a picture: ``render`` is called with the controls' values whenever one is let go.
 
-    The keyword names are ``render``'s argument names. An error inside ``render`` is raised, not swallowed.
+    The keyword names are ``render``'s argument names; ``alt`` says in words what the picture shows. An error inside
+    ``render`` is raised, not swallowed. The picture is an HTML widget, not an ``Output``: batch runners answer an
+    ``Output``'s messages from inside the cell that makes it, and were seen to wait for each other for ever.
     """
-    out = widgets.Output()
+    picture = widgets.HTML()
 
     def redraw(_change: object = None) -> None:
         figure = render(**{name: control.value for name, control in controls.items()})
-        with out:
-            out.clear_output(wait=True)
-            display(figure)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", bbox_inches="tight")
+        picture.value = figure_html(png.getvalue(), alt)
 
     for control in controls.values():
         if hasattr(control, "continuous_update"):
             control.continuous_update = False
         control.observe(redraw, names="value")
     redraw()
-    return widgets.VBox([*controls.values(), out])
+    return widgets.VBox([*controls.values(), picture])

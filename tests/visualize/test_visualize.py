@@ -53,12 +53,17 @@ def test_explorer_draws_at_once_and_on_every_change():
         calls.append((index, position))
         return slices.swipe(REAL, FAKE, position)
 
-    box = widgets.explorer(render, index=ipywidgets.IntSlider(3), position=ipywidgets.FloatSlider(0.5, max=1.0))
-    index, position, _ = box.children
+    box = widgets.explorer(
+        render, "two halves", index=ipywidgets.IntSlider(3), position=ipywidgets.FloatSlider(0.5, max=1.0)
+    )
+    index, position, picture = box.children
+    first = picture.value
     position.value = 0.25
     index.value = 4
     assert calls == [(3, 0.5), (3, 0.25), (4, 0.25)]
     assert index.continuous_update is False
+    assert picture.value != first
+    assert 'alt="two halves"' in picture.value
 
 
 def test_an_error_in_render_is_not_swallowed():
@@ -67,6 +72,6 @@ def test_an_error_in_render_is_not_swallowed():
             raise ValueError("no such slice")
         return slices.swipe(REAL, FAKE, 0.5)
 
-    box = widgets.explorer(render, index=ipywidgets.IntSlider(0))
+    box = widgets.explorer(render, "two halves", index=ipywidgets.IntSlider(0))
     with pytest.raises(ValueError, match="no such slice"):
         box.children[0].value = 2
