@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import platform
@@ -23,7 +22,7 @@ from medsynth_lib.course.exercise import call_out_html, judge_attempt, quiz_html
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.training.amp import choose_amp, choose_device
-from medsynth_lib.visualize.html import figure_html
+from medsynth_lib.visualize.html import figure_html, figure_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -87,13 +86,12 @@ class Lesson:
             )
         from matplotlib import pyplot
 
-        png = io.BytesIO()
-        figure.savefig(png, format="png", bbox_inches="tight")
+        png = figure_png(figure)
         pyplot.close(figure)
         with atomic_path(self.out_dir / f"{name}.png") as path:
-            path.write_bytes(png.getvalue())
+            path.write_bytes(png)
         self.figures[f"{name}.png"] = alt
-        display(HTML(figure_html(png.getvalue(), alt)))
+        display(HTML(figure_html(png, alt)))
 
     def exercise(self, id: str, attempt: Attempt, check: Callable[[Attempt], object], reference: Attempt) -> Attempt:
         """Judge ``attempt``, show a call-out, and return it where it passes, else ``reference``.

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
 from html import escape
+
+from matplotlib.figure import Figure
+
+
+def figure_png(figure: Figure) -> bytes:
+    """``figure`` as a PNG file, cropped to what is drawn."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight")
+    return png.getvalue()
 
 
 def figure_html(png: bytes, alt: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from medsynth_lib.visualize.html import figure_html
+from medsynth_lib.visualize.html import figure_html, figure_png
 
 
 def explorer(render: Callable[..., Figure], alt: str, **controls: widgets.Widget) -> widgets.VBox:
@@ -22,9 +21,7 @@ def explorer(render: Callable[..., Figure], alt: str, **controls: widgets.Widget
 
     def redraw(_change: object = None) -> None:
         figure = render(**{name: control.value for name, control in controls.items()})
-        png = io.BytesIO()
-        figure.savefig(png, format="png", bbox_inches="tight")
-        picture.value = figure_html(png.getvalue(), alt)
+        picture.value = figure_html(figure_png(figure), alt)
 
     for control in controls.values():
         if hasattr(control, "continuous_update"):
