@@ -16,8 +16,8 @@ from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
 from medsynth_lib.data.prepare import reference_grid
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import CheckpointError, InputError
+from medsynth_lib.systems.base import System
 from medsynth_lib.training.amp import choose_device
-from medsynth_lib.training.checkpoint import load_model
 from medsynth_lib.training.run import load_system, window_of
 
 #: Planes translated at once: bounds the memory of the networks whatever the volume.
@@ -37,7 +37,12 @@ def translate_volume(
         InputError: the volume is of another modality than the model was trained on.
         CheckpointError: the model cannot be loaded, or gives units that need the target volume (MR).
     """
-    system, about = load_system(model, device)
+    return _translated(*load_system(model, device), source, device, report)
+
+
+def _translated(
+    system: System, about: dict, source: Volume, device: torch.device | str, report: Callable[[str], None]
+) -> Volume:
     if source.modality != about["source"]:
         raise InputError(
             "the model was trained on another modality", rule=about["source"], seen=source.modality, where="--input"
@@ -84,9 +89,10 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         CheckpointError: the model cannot be loaded.
     """
     notes: list[str] = []
-    _, about = load_model(Path(model))
+    chosen = choose_device(device)
+    system, about = load_system(model, chosen)
     image, passed_over = single_image(source, _modality(Path(source), about))
-    volume = translate_volume(model, image.read(), device=choose_device(device), report=notes.append)
+    volume = _translated(system, about, image.read(), chosen, notes.append)
     write_nifti(volume, out)
     return {
         "out": str(out),
