@@ -22,7 +22,7 @@ from medsynth_lib.data.nifti import write_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom.anatomy import Torso
-from medsynth_lib.phantom.classes import HEAD_CLASSES
+from medsynth_lib.data.classes import HEAD_CLASSES
 from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 

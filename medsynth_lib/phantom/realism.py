@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data.volume import Grid, Volume
-from medsynth_lib.phantom.classes import TORSO_CLASSES
+from medsynth_lib.data.classes import TORSO_CLASSES
 
 CT_PIXEL_MM, PET_PIXEL_MM = 1.953125, 5.46875
 #: Side of the square in which noise is measured, in mm.

@@ -17,7 +17,7 @@ from medsynth_lib.data.nifti import read_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom import realism
-from medsynth_lib.phantom.classes import TORSO_CLASSES, TOTALSEGMENTATOR, class_number
+from medsynth_lib.data.classes import TORSO_CLASSES, TOTALSEGMENTATOR, class_number
 
 #: How each image is shown: grey levels and colour map.
 _SHOWN = {

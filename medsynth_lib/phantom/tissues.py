@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from medsynth_lib.phantom.classes import class_number
+from medsynth_lib.data.classes import class_number
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,32 @@
+"""What a profile is: a system's config, its task, and how it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from medsynth_lib.data.datasets import Augmentation
+from medsynth_lib.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Everything a run needs but the patients.
+
+    Args:
+        size: slices are ``size`` x ``size``.
+        system: the system's config.
+        training: how long and how to train.
+        augmentation: what is done to training slices.
+        source, target: the task's modalities, as ``prepare`` takes them.
+        region: of the phantom that stands in for a cohort: ``torso`` or ``head``.
+        paired: train on pairs (``PairedSlices``), or on source and target of different patients (``UnpairedSlices``).
+    """
+
+    size: int
+    system: object
+    training: TrainConfig
+    augmentation: Augmentation
+    source: str = "PET"
+    target: str = "CT"
+    region: str = "torso"
+    paired: bool = True
