@@ -14,6 +14,7 @@ import numpy as np
 
 from medsynth_lib.conventions import MODALITIES
 from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.classes import HEAD_CLASSES
 from medsynth_lib.data.cohort import COHORT_FILE
 from medsynth_lib.data.dicom import find_series
 from medsynth_lib.data.dicom_segmentation import write_segmentation
@@ -22,7 +23,6 @@ from medsynth_lib.data.nifti import write_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom.anatomy import Torso
-from medsynth_lib.data.classes import HEAD_CLASSES
 from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.imaging import Imaging
 

@@ -12,8 +12,8 @@ import numpy as np
 from scipy import ndimage
 
 from medsynth_lib.conventions import axial_slice
-from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.data.classes import TORSO_CLASSES
+from medsynth_lib.data.volume import Grid, Volume
 
 CT_PIXEL_MM, PET_PIXEL_MM = 1.953125, 5.46875
 #: Side of the square in which noise is measured, in mm.

@@ -11,13 +11,13 @@ import numpy as np
 
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data.atomic import atomic_path
+from medsynth_lib.data.classes import TORSO_CLASSES, TOTALSEGMENTATOR, class_number
 from medsynth_lib.data.cohort import COHORT_FILE, Patient, discover
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.nifti import read_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom import realism
-from medsynth_lib.data.classes import TORSO_CLASSES, TOTALSEGMENTATOR, class_number
 
 #: How each image is shown: grey levels and colour map.
 _SHOWN = {

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medsynth_lib.phantom.anatomy import LABEL_OF, Torso
 from medsynth_lib.data.classes import HEAD_CLASSES, TORSO_CLASSES, class_number
+from medsynth_lib.phantom.anatomy import LABEL_OF, Torso
 from medsynth_lib.phantom.head import Head
 from medsynth_lib.phantom.lesions import Lesion
 from medsynth_lib.phantom.tissues import CODE, TISSUES

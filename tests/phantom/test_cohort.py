@@ -11,9 +11,9 @@ import pytest
 from scipy import ndimage
 
 from medsynth_lib.conventions import MODALITIES
+from medsynth_lib.data.classes import class_number
 from medsynth_lib.data.cohort import discover
 from medsynth_lib.errors import InputError
-from medsynth_lib.data.classes import class_number
 from medsynth_lib.phantom.cohort import default_cohort, make_cohort
 
 SMALL = {"patients": 1, "size": 64, "slices": 12}
