@@ -5,13 +5,15 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from medsynth_lib.networks.initialise import normal_init
+from medsynth_lib.networks.instance_norm import InstanceNorm
 
 
 class PatchGAN(nn.Module):
     """Convolutional discriminator whose every output logit sees one patch of the image (70x70 by default).
 
     C64-C128-C256-C512-C1, all 4x4: stride 2 for the first ``layers`` convolutions, 1 for the last two; LeakyReLU(0.2).
-    Source: Isola et al. 2017, appendix 6.1.2. 2,764,609 parameters for two input channels.
+    Source: Isola et al. 2017, appendix 6.1.2. 2,764,609 parameters for two input channels; 2,762,689 for one and
+    instance norm (Zhu et al. 2017, appendix 7.2).
 
     Args:
         in_channels: channels judged together; for a conditional GAN, source and target channels.
@@ -24,7 +26,7 @@ class PatchGAN(nn.Module):
 
     def __init__(self, in_channels: int = 2, *, base_channels: int = 64, layers: int = 3, norm: str = "batch"):
         super().__init__()
-        normalise = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}[norm]
+        normalise = {"batch": nn.BatchNorm2d, "instance": lambda channels: InstanceNorm()}[norm]
         widths = [base_channels * min(2**level, 8) for level in range(layers + 1)]
         blocks: list[nn.Module] = [nn.Conv2d(in_channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for level in range(1, layers + 1):
