@@ -20,11 +20,13 @@ BODY_SUV = 0.15
 
 
 def body_level(volume: Volume) -> float:
-    """Value above which a voxel counts as patient: a constant for CT and PET, Otsu's threshold halved for MR."""
+    """Value above which a voxel counts as patient: a constant, but for MR half of Otsu's threshold."""
     if volume.unit == "HU":
         return ARTEFACT_LEVEL_HU
     if volume.unit == "SUVbw":
         return BODY_SUV
+    if volume.unit == "label":
+        return 0.5  # class 0 is background
     return 0.5 * float(threshold_otsu(volume.array))
 
 

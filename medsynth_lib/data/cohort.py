@@ -55,12 +55,14 @@ class Patient:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two images of one patient in one coordinate system; ``problems`` says what was chosen among several."""
+    """Two images of one patient in one coordinate system, and more where asked for; ``problems`` says what was chosen
+    among several."""
 
     patient: str
     source: ImageSource
     target: ImageSource
     problems: tuple[str, ...] = ()
+    also: tuple[ImageSource, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from medsynth_lib.data.classes import HEAD_CLASSES
 from medsynth_lib.errors import InputError
 
 
@@ -42,11 +43,13 @@ class IntensityWindow:
 
 
 #: Windows used where the user names none. CT: everything between air and dense bone that PET→CT papers show. SUV: above
-#: nearly all tissue but brain, heart and bladder, which saturate, so that lung and fat stay apart.
+#: nearly all tissue but brain, heart and bladder, which saturate, so that lung and fat stay apart. LABELS: class
+#: numbers, evenly spaced, so that ``decode`` and rounding give them back exactly.
 DEFAULT_WINDOWS = {
     "CT": IntensityWindow(-1000.0, 1000.0, "HU"),
     "CECT": IntensityWindow(-1000.0, 1000.0, "HU"),
     "PET": IntensityWindow(0.0, 5.0, "SUVbw"),
+    "LABELS": IntensityWindow(0.0, len(HEAD_CLASSES) - 1.0, "label"),
 }
 
 

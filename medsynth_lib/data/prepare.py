@@ -13,17 +13,16 @@ import numpy as np
 
 from medsynth_lib.conventions import MODALITIES, axial_slice
 from medsynth_lib.data.atomic import atomic_path
-from medsynth_lib.data.body import background, body_mask, clean_source, remove_artefacts
+from medsynth_lib.data.body import clean_source, remove_artefacts
 from medsynth_lib.data.cohort import Cohort, Pair, discover
+from medsynth_lib.data.framing import on_grid, pair_planes, reference_grid, shared_body, within
 from medsynth_lib.data.intensity import DEFAULT_WINDOWS, IntensityWindow, percentile_window
 from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, write_index
-from medsynth_lib.data.volume import Grid, Volume
+from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 
 #: Goes up whenever the same cohort and settings give other slices.
-VERSION = 1
-#: Air left around the patient on each side of the field of view.
-MARGIN_MM = 5.0
+VERSION = 2
 #: Slices where less than this part is patient teach nothing and make InstanceNorm divide by zero.
 SMALLEST_BODY = 0.02
 
@@ -41,6 +40,7 @@ class PrepareConfig:
         test, validation: patients for each split, as a part of the cohort or as patient keys.
         seed: chooses the patients of a split given as a part.
         windows: modality → (low, high) in physical units, where the default is not wanted.
+        also: further modalities to keep on the same pixels, as ``("LABELS",)``; a patient without them is skipped.
     """
 
     source: str = "PET"
@@ -53,13 +53,23 @@ class PrepareConfig:
     validation: float | tuple[str, ...] = 0.0
     seed: int = 0
     windows: dict[str, tuple[float, float]] = field(default_factory=dict)
+    also: tuple[str, ...] = ()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """All that is stored: source, target and ``also``."""
+        return (self.source, self.target, *self.also)
 
     def __post_init__(self):
-        for name in (self.source, self.target, *self.windows):
+        for name in (*self.modalities, *self.windows):
             if name not in MODALITIES:
                 raise InputError("unknown modality", rule=f"one of {', '.join(MODALITIES)}", seen=name)
-        if self.source == self.target:
-            raise InputError("source and target must differ", seen=self.source)
+        if len(set(self.modalities)) < len(self.modalities):
+            raise InputError("source, target and also must differ", seen=", ".join(self.modalities))
+        if "LABELS" in self.windows:
+            raise InputError("class numbers have one window only", rule="no window for LABELS")
+        if self.also and self.pairing == "position":
+            raise InputError("further modalities need resampling", rule='pairing="resample" with also', seen=self.also)
         if not 32 <= self.size <= 1024 or self.size % 8:
             raise InputError("slice size", rule="a multiple of 8 from 32 to 1024", seen=self.size)
         if self.fov_mm is not None and not 10 <= self.fov_mm <= 2000:
@@ -88,13 +98,12 @@ def prepare(
     """
     root, out, config = Path(root), Path(out), config or PrepareConfig()
     cohort = discover(root)
-    pairs = cohort.pairs(config.source, config.target)
+    pairs, skipped = choose_pairs(cohort, config)
     fingerprint = _fingerprint(config, pairs)
     if out.exists():
         return _existing(out, fingerprint)
     choose_splits([pair.patient for pair in pairs], config)  # a mistake in the splits shows before an hour of work
     parts = out.parent / f".{out.name}.{fingerprint[:12]}.parts"
-    skipped = dict(sorted(cohort.unpaired(config.source, config.target).items()))
     try:
         done, failed = _prepare_patients(pairs, config, parts, report)
         skipped |= failed
@@ -114,6 +123,23 @@ def prepare(
         _assemble(folder, [parts / patient for patient in done], splits, config, fingerprint, skipped, cohort)
     shutil.rmtree(parts, ignore_errors=True)
     return SliceStore.open(out)
+
+
+def choose_pairs(cohort: Cohort, config: PrepareConfig) -> tuple[list[Pair], dict[str, str]]:
+    """Each patient's source, target and ``config.also``, and why the other patients lack them.
+
+    Raises:
+        InputError: no patient has them all.
+    """
+    pairs = {pair.patient: pair for pair in cohort.pairs(config.source, config.target)}
+    skipped = cohort.unpaired(config.source, config.target)
+    for word in config.also:
+        found = {pair.patient: pair.target for pair in cohort.pairs(config.source, word)}
+        skipped |= {key: f"no {word} that belongs to the {config.source}" for key in pairs if key not in found}
+        pairs = {key: replace(pair, also=(*pair.also, found[key])) for key, pair in pairs.items() if key in found}
+    if not pairs:
+        raise InputError("no patient has all the images", where=cohort.root, rule=", ".join(config.modalities))
+    return list(pairs.values()), dict(sorted(skipped.items()))
 
 
 def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
@@ -144,39 +170,6 @@ def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
     return splits
 
 
-def reference_grid(
-    volume: Volume, body: np.ndarray, size: int, fov_mm: float | None = None, planes: Volume | None = None
-) -> Grid:
-    """The square ``size`` x ``size`` grid around the body of ``volume``, on its own planes or those of ``planes``.
-
-    Its side is ``fov_mm``, or the larger side of the body's bounding box plus ``MARGIN_MM`` on each side.
-
-    Raises:
-        InputError: the body mask is empty.
-    """
-    if not body.any():
-        raise InputError(
-            "no patient was found in the image", rule=f"{volume.unit} values above background", seen="none"
-        )
-    planes = volume if planes is None else planes
-    spans = [np.flatnonzero(body.any(axis=tuple({0, 1, 2} - {axis}))) for axis in (0, 1)]
-    sides = [(span[-1] - span[0] + 1) * spacing for span, spacing in zip(spans, volume.spacing_mm[:2], strict=True)]
-    spacing = (fov_mm or max(sides) + 2 * MARGIN_MM) / size
-    middle = volume.affine @ [*((span[0] + span[-1]) / 2 for span in spans), (volume.shape[2] - 1) / 2, 1]
-    affine = planes.affine.astype(float).copy()
-    affine[:3, :2] *= spacing / np.array(planes.spacing_mm[:2])
-    centre = planes.affine @ [*(np.linalg.inv(planes.affine) @ middle)[:2], 0, 1]
-    affine[:3, 3] = centre[:3] - affine[:3, :2].sum(axis=1) * (size - 1) / 2
-    return Grid((size, size, planes.shape[2]), affine)
-
-
-def _shared_body(source: Volume, target: Volume) -> np.ndarray:
-    """The body in the source, on the planes that the target reaches too."""
-    z, reach = target.z_mm(), max(source.spacing_mm[2], target.spacing_mm[2])
-    shared = (source.z_mm() >= z.min() - reach) & (source.z_mm() <= z.max() + reach)
-    return body_mask(source) & shared
-
-
 def default_window(modality: str, volume: Volume, chosen: dict[str, tuple[float, float]]) -> IntensityWindow:
     """The window of ``modality``: the one chosen, the default, or the volume's own percentiles (MR)."""
     if modality in chosen:
@@ -203,7 +196,7 @@ def _prepare_patients(
 
 
 def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
-    source, target = pair.source.read(), pair.target.read()
+    source, target, *also = (_checked(image.read()) for image in (pair.source, pair.target, *pair.also))
     problems = [*pair.problems, *source.problems, *target.problems]
     if config.pairing == "position":
         source, target, z_mm = pair_planes(source, target, config.tolerance_mm)
@@ -211,18 +204,19 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         target = target.to_even_planes()
         z_mm = target.z_mm()
     # Framed by the source alone, as at inference: the target's outline is part of the answer.
-    grid = reference_grid(source, _shared_body(source, target), config.size, config.fov_mm, planes=target)
-    target, body = remove_artefacts(target.resample_to(grid, fill=background(config.target)))
-    source = source.resample_to(grid, fill=np.nan)
-    scanned = ~np.isnan(source.array).all(axis=(0, 1))
-    source = clean_source(source.with_array(np.nan_to_num(source.array, nan=background(config.source))))
-    keep = np.flatnonzero(scanned & (body.mean(axis=(0, 1)) >= SMALLEST_BODY))
+    grid = reference_grid(source, shared_body(source, target), config.size, config.fov_mm, planes=target)
+    source, seen = on_grid(source, grid)
+    target, body = remove_artefacts(within(on_grid(target, grid)[0], seen))
+    source, body = clean_source(source), body & seen
+    also = [within(on_grid(volume, grid)[0], seen) for volume in also]
+    keep = np.flatnonzero(body.mean(axis=(0, 1)) >= SMALLEST_BODY)
     if len(keep) == 0:
         raise InputError(
             "no slice shows enough of the patient", rule=f"{SMALLEST_BODY:.0%} of the pixels, and both modalities"
         )
     folder.mkdir()
-    images = {config.source: source.array, config.target: target.array, BODY: body}
+    volumes = (source, target, *also)
+    images = {volume.modality: volume.array for volume in volumes} | {BODY: body}
     for modality, array in images.items():
         slices = _stored([axial_slice(array, z) for z in keep], modality)
         _write_array(folder / f"{modality}.npy", slices.shape, slices.dtype, [slices])
@@ -231,46 +225,31 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         "spacing_mm": (*grid.spacing_mm[:2], float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else grid.spacing_mm[2]),
         "z_mm": [round(float(z_mm[z]), 4) for z in keep],
         "windows": {
-            modality: default_window(modality, volume, config.windows).to_dict()
-            for modality, volume in ((config.source, source), (config.target, target))
+            volume.modality: default_window(volume.modality, volume, config.windows).to_dict() for volume in volumes
         },
         "problems": problems,
     }
     (folder / "patient.json").write_text(json.dumps(about), encoding="utf-8")
 
 
-def pair_planes(source: Volume, target: Volume, tolerance_mm: float) -> tuple[Volume, Volume, np.ndarray]:
-    """The planes of both volumes whose positions differ by at most ``tolerance_mm``, and those positions (mm).
-
-    Both results share one made-up, even plane axis, so resampling them in-plane cannot mix planes.
-
-    Raises:
-        InputError: no two planes are that close.
-    """
-    source_z, target_z = source.z_mm(), target.z_mm()
-    nearest = np.abs(source_z[None, :] - target_z[:, None]).argmin(axis=1)
-    distance = np.abs(source_z[nearest] - target_z)
-    planes = np.flatnonzero(distance <= tolerance_mm)
-    if len(planes) == 0:
-        raise InputError(
-            "no two planes are close enough to be a pair",
-            rule=f"at most {tolerance_mm} mm apart",
-            seen=f"nearest {distance.min():.2f} mm",
-            fix='use pairing="resample", or a larger tolerance',
-        )
-    return _planes(source, nearest[planes]), _planes(target, planes), target_z[planes]
-
-
-def _planes(volume: Volume, planes: np.ndarray) -> Volume:
-    affine = volume.affine.copy()
-    affine[:3, 2] = (0.0, 0.0, 1.0)
-    affine[2, 3] = 0.0
-    return replace(volume, array=volume.array[:, :, planes], affine=affine, plane_offsets_mm=None)
+def _checked(volume: Volume) -> Volume:
+    """The volume; a label map only if its numbers are our classes."""
+    if volume.unit == "label":
+        high = int(DEFAULT_WINDOWS["LABELS"].high)
+        unknown = [int(number) for number in np.unique(volume.array) if not 0 <= number <= high]
+        if unknown:
+            raise InputError(
+                "label numbers that are no class of the course",
+                rule=f"0 to {high} (medsynth_lib/data/classes.py)",
+                seen=", ".join(map(str, unknown[:10])),
+                fix="merge the labels into these classes first",
+            )
+    return volume
 
 
 def _stored(slices: list[np.ndarray], modality: str) -> np.ndarray:
     dtype, stacked = storage_dtype(modality), np.stack(slices)
-    return np.rint(stacked).astype(dtype) if dtype == np.int16 else stacked.astype(dtype)
+    return np.rint(stacked).astype(dtype) if dtype.kind in "iu" else stacked.astype(dtype)
 
 
 def _write_array(path: Path, shape: tuple[int, ...], dtype: np.dtype, blocks: Iterable[np.ndarray]) -> None:
@@ -299,14 +278,14 @@ def _assemble(
         stop = start + len(about["z_mm"])
         entries.append({**about, "split": splits[about["key"]], "start": start, "stop": stop})
         start = stop
-    for modality in (config.source, config.target, BODY):
+    for modality in (*config.modalities, BODY):
         shape = (start, config.size, config.size)
         slices = (np.load(part / f"{modality}.npy", allow_pickle=False) for part in parts)
         _write_array(folder / f"{modality}.npy", shape, storage_dtype(modality), slices)
     write_index(
         folder,
         entries,
-        modalities=[config.source, config.target],
+        modalities=list(config.modalities),
         size=config.size,
         settings={**asdict(config), "fingerprint": fingerprint},
         skipped=list(skipped.items()),
@@ -318,7 +297,7 @@ def _fingerprint(config: PrepareConfig, pairs: list[Pair]) -> str:
     images = [
         (pair.patient, image.shape, [round(float(v), 4) for v in image.grid.affine.ravel()], image.path.stat().st_mtime)
         for pair in pairs
-        for image in (pair.source, pair.target)
+        for image in (pair.source, pair.target, *pair.also)
     ]
     return hashlib.sha256(json.dumps([VERSION, asdict(config), images]).encode()).hexdigest()
 

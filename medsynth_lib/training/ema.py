@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from medsynth_lib.systems.base import System
 
@@ -43,6 +44,16 @@ class InferenceCopy:
         """The networks used for inference, by attribute name."""
         owned = {id(network) for name in self.system.averaged for network in self.system.parts()[name]}
         return {name: child for name, child in self.system.named_children() if id(child) in owned}
+
+    def fit_spectral_norm(self, iterations: int = 20) -> None:
+        """Let spectral norm find the averaged weights' own singular vectors, which an average of vectors is not."""
+        for network in self.networks().values():
+            for module in network.modules():
+                if parametrize.is_parametrized(module, "weight"):
+                    module.parametrizations.train()
+                    for _ in range(iterations):
+                        _ = module.weight  # reading it in training mode is one power iteration
+                    module.parametrizations.eval()
 
     def fit_batch_norm(self, sources: Iterable[Tensor]) -> None:
         """Measure every batch-norm mean and variance over ``sources`` with the averaged weights (Izmailov et al. 2018).

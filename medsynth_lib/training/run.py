@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from medsynth_lib.data.datasets import PairedSlices
+from medsynth_lib.data.datasets import PairedSlices, UnpairedSlices
 from medsynth_lib.data.intensity import IntensityWindow
 from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.errors import CheckpointError
@@ -38,7 +38,8 @@ def make_trainer(
 ) -> Trainer:
     """A trainer for ``system`` on the training patients of ``store``, as ``profile`` says."""
     seed = profile.training.seed
-    data = PairedSlices(store, "train", augmentation=profile.augmentation, seed=seed)
+    kind = PairedSlices if profile.paired else UnpairedSlices
+    data = kind(store, "train", augmentation=profile.augmentation, seed=seed)
     network = build_system(system, profile.system, seed)
     about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -175,8 +176,11 @@ class Trainer:
         self._seen += unread
 
     def _report(self, timer: Timer) -> None:
-        means = torch.stack([one.values for one in self._seen]).mean(dim=0).tolist()
-        losses = dict(zip(self._seen[-1].terms, means, strict=True))
+        values = defaultdict(list)
+        for one in self._seen:
+            for term, value in zip(one.terms, one.values, strict=True):
+                values[term].append(value)  # a lazy term is not there at every step
+        losses = {term: float(torch.stack(found).mean()) for term, found in values.items()}
         self._seen = []
         rate = timer.lap()
         if distributed.rank() == 0:
@@ -186,14 +190,18 @@ class Trainer:
     def inference_system(self) -> System:
         """The averaged system, its batch-norm statistics measured on the first training batches.
 
-        Always the same batches, and no random numbers: calling it changes nothing of the training.
+        Always the same batches and noise, and the random state is left alone: calling it changes nothing of the
+        training.
         """
 
         def sources() -> Iterator[Tensor]:
             for step in range(BATCH_NORM_BATCHES):
                 yield self.data.batch(step, self.config.batch_size).to(self.device, self.layout).source
 
-        with autocast(self.amp, self.device):
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), autocast(self.amp, self.device):
+            torch.manual_seed(self.config.seed)
+            self.inference.fit_spectral_norm()
             self.inference.fit_batch_norm(sources())
         return self.inference.system
 

@@ -10,10 +10,10 @@ import torch
 
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
 from medsynth_lib.data.body import background, body_mask, clean_source
+from medsynth_lib.data.framing import reference_grid
 from medsynth_lib.data.inspect import single_image
 from medsynth_lib.data.intensity import percentile_window
 from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
-from medsynth_lib.data.prepare import reference_grid
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import CheckpointError, InputError
 from medsynth_lib.systems.base import System

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from medsynth_lib.conventions import Batch
-from medsynth_lib.data.datasets import Augmentation, PairedSlices, warp
+from medsynth_lib.data import datasets
+from medsynth_lib.data.datasets import Augmentation, PairedSlices, UnpairedSlices, warp
 from medsynth_lib.data.intensity import DEFAULT_WINDOWS
 from medsynth_lib.errors import InputError
 from tests.data.cohort_factory import write_store
@@ -43,7 +44,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(store):
     assert not any(same(other.batch(step, 4), expected[step]) for step in steps)
 
 
-@pytest.mark.parametrize("line", range(1, 6))
+@pytest.mark.parametrize("line", range(1, 4))
 def test_two_threads_that_ask_for_different_epochs_do_not_disturb_each_other(store, line):
     """The trainer prepares the next batch in one thread while it measures batch norm on the first ones in another.
 
@@ -60,7 +61,7 @@ def test_two_threads_that_ask_for_different_epochs_do_not_disturb_each_other(sto
             early.append(data.batch(0, 4).names)
         return switch
 
-    choice = PairedSlices._shuffled.__code__
+    choice = datasets._shuffled.__code__
     sys.settrace(lambda frame, event, argument: switch if frame.f_code is choice else None)
     try:
         late = data.batch(7, 4).names
@@ -224,3 +225,61 @@ def test_images_of_a_batch_are_moved_differently_and_within_the_limits():
     assert 9.9 < angle.abs().max() <= 10
     assert abs(mirrored.float().mean() - 0.5) < 5 * (0.25 / 4000) ** 0.5
     assert matrices[:, :, 2].eq(0).all()
+
+
+def patients_of(names: list[str]) -> set[str]:
+    return {name.split()[0] for name in names}
+
+
+def test_unpaired_batches_never_show_one_patient_on_both_sides(tmp_path):
+    store = write_store(tmp_path, {f"P{index}": ("train", 3) for index in range(5)})
+    for seed in range(4):
+        data = UnpairedSlices(store, seed=seed)
+        names = [name.split(" / ") for step in range(40) for name in data.batch(step, 4).names]
+        sources, targets = (patients_of([pair[side] for pair in names]) for side in (0, 1))
+        assert not sources & targets
+        assert len(sources) == 3
+        assert len(targets) == 2
+    assert len({tuple(one.key for one in UnpairedSlices(store, seed=seed).source_patients) for seed in range(8)}) > 1
+
+
+def test_unpaired_sides_show_every_slice_once_an_epoch_in_their_own_order(tmp_path):
+    store = write_store(tmp_path, {f"P{index}": ("train", 6) for index in range(4)})
+    data = UnpairedSlices(store)
+    names = [name.split(" / ") for step in range(6) for name in data.batch(step, 4).names]
+    for side in (0, 1):
+        shown = [pair[side] for pair in names]
+        assert sorted(shown[:12]) == sorted(shown[12:])
+        assert len(set(shown[:12])) == 12
+    places = [[pair[side].split()[1] for pair in names] for side in (0, 1)]
+    assert places[0] != places[1]
+
+
+def test_unpaired_images_are_the_ones_named(tmp_path):
+    store = write_store(tmp_path, {f"P{index}": ("train", 3) for index in range(4)})
+    data = UnpairedSlices(store)
+    known = {data.name(index): index for index in range(len(store))}
+    batch = data.batch(3, 4)
+    for place, name in enumerate(batch.names):
+        source, target = (known[one] for one in name.split(" / "))
+        assert torch.equal(batch.source[place], data._encoded("PET", np.array([source]))[0])
+        assert torch.equal(batch.target[place], data._encoded("CT", np.array([target]))[0])
+
+
+def test_unpaired_processes_share_out_the_batch_of_one(tmp_path):
+    store = write_store(tmp_path, {f"P{index}": ("train", 3) for index in range(4)})
+    data = UnpairedSlices(store, augmentation=Augmentation(), seed=2)
+    whole = data.batch(5, 6)
+    parts = [data.batch(5, 2, rank=rank, world_size=3) for rank in range(3)]
+    for image in ("source", "target"):
+        torch.testing.assert_close(torch.cat([getattr(part, image) for part in parts]), getattr(whole, image))
+
+
+def test_unpaired_scores_are_of_pairs(store):
+    paired, unpaired = PairedSlices(store), UnpairedSlices(store)
+    assert all(same(*both) for both in zip(paired.in_order(), unpaired.in_order(), strict=True))
+
+
+def test_one_patient_cannot_be_unpaired(tmp_path):
+    with pytest.raises(InputError, match="two patients"):
+        UnpairedSlices(write_store(tmp_path, {"P1": ("train", 3)}))

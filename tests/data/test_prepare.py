@@ -16,7 +16,8 @@ from scipy import ndimage
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data import prepare as prepare_module
 from medsynth_lib.data.body import body_mask
-from medsynth_lib.data.prepare import MARGIN_MM, PrepareConfig, choose_splits, prepare, reference_grid
+from medsynth_lib.data.framing import MARGIN_MM, reference_grid
+from medsynth_lib.data.prepare import PrepareConfig, choose_splits, prepare
 from medsynth_lib.data.slices import BODY, INDEX
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError, StorageError

@@ -133,3 +133,20 @@ def test_a_system_without_batch_norm_reads_no_source():
         yield
 
     InferenceCopy(Toy(nn.Linear(2, 2)), 0.9).fit_batch_norm(sources())
+
+
+def test_spectral_norm_of_the_average_is_its_own():
+    """Latest weights that turn leave their average with other singular vectors than either end had."""
+    torch.manual_seed(0)
+    system = Toy(nn.utils.parametrizations.spectral_norm(nn.Linear(6, 6, bias=False)))
+    copy = InferenceCopy(system, decay=0.5)
+    for step in range(3):
+        with torch.no_grad():
+            system.generator.parametrizations.weight.original.copy_(torch.randn(6, 6) @ torch.diag(torch.arange(6.0)))
+        copy.update(step)
+    stale = torch.linalg.matrix_norm(copy.system.generator.weight, 2)
+    copy.fit_spectral_norm(iterations=200)
+    assert abs(stale - 1) > 0.02
+    assert torch.linalg.matrix_norm(copy.system.generator.weight, 2) == pytest.approx(1, abs=1e-4)
+    kept = copy.system.generator.weight.clone()
+    assert torch.equal(copy.system.generator.weight, kept)  # reading it again moves nothing
