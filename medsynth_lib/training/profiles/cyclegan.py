@@ -1,0 +1,33 @@
+"""CycleGAN, MR→CT of the head without pairs (004)."""
+
+from medsynth_lib.data.datasets import Augmentation
+from medsynth_lib.systems.cyclegan import CycleGANConfig
+from medsynth_lib.training.config import TrainConfig
+from medsynth_lib.training.profiles.base import Profile
+
+TASK = {"source": "MR", "target": "CT", "region": "head", "paired": False}
+
+PROFILES = {
+    "smoke": Profile(
+        64,
+        CycleGANConfig(generator_channels=8, blocks=2, discriminator_channels=8, discriminator_layers=2, pool_size=8),
+        TrainConfig(steps=20, batch_size=2, log_every=5),
+        Augmentation(),
+        **TASK,
+    ),
+    "lesson": Profile(
+        96,
+        CycleGANConfig(generator_channels=16, blocks=4, discriminator_channels=32, learning_rate=5e-4),
+        TrainConfig(steps=1000, batch_size=4, checkpoint_every=250, channels_last=False),
+        Augmentation(),
+        **TASK,
+    ),
+    # Zhu et al. 2017: 100 epochs + 100 of decay at batch size 1. 200 epochs of 400 slices; scale `steps` with the cohort.
+    "paper": Profile(
+        256,
+        CycleGANConfig(),
+        TrainConfig(steps=80_000, batch_size=1, checkpoint_every=2000, log_every=100, ema=0.999),
+        Augmentation(),
+        **TASK,
+    ),
+}
