@@ -31,6 +31,8 @@ class System(nn.Module):
     name: ClassVar[str]
     #: Optimizers whose networks ``translate`` uses; their weights are averaged (EMA) for inference.
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    #: Whether ``translate`` looks at its source; a GAN that starts from noise does not.
+    conditional: ClassVar[bool] = True
 
     def __init__(self, config: object):
         super().__init__()
@@ -49,6 +51,10 @@ class System(nn.Module):
 
     def translate(self, source: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """``(C, H, W)`` of a source and of a target, for images of ``size`` x ``size``; some systems fix the size."""
+        return (self.config.source_channels, size, size), (self.config.target_channels, size, size)
 
     def pools(self) -> dict[str, ReplayPool]:
         """Replay pools by attribute name: state beyond the weights, which a checkpoint must keep."""

@@ -20,9 +20,7 @@ def model_table(size: int = 256) -> list[dict[str, object]]:
     for name, (system_class, config_class) in SYSTEMS.items():
         with torch.device("meta"):
             system = system_class(config_class())
-            config = system.config
-            source = torch.empty(1, config.source_channels, size, size)
-            target = torch.empty(1, config.target_channels, size, size)
+            source, target = (torch.empty(1, *shape) for shape in system.shapes(size))
         inputs = _network_inputs(system, Batch(source, target))
         for network, child in system.named_children():
             if network in inputs:

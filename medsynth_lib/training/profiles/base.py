@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medsynth_lib.data.datasets import Augmentation
+from medsynth_lib.data.toy import RingOfGaussians
 from medsynth_lib.training.config import TrainConfig
 
 
@@ -19,6 +20,7 @@ class Profile:
         augmentation: what is done to training slices.
         source, target: the task's modalities, as ``prepare`` takes them.
         region: of the phantom that stands in for a cohort: ``torso`` or ``head``.
+        points: what a system of points is trained on in place of slices; it needs no slice store.
         paired: train on pairs (``PairedSlices``), or on source and target of different patients (``UnpairedSlices``).
     """
 
@@ -30,3 +32,4 @@ class Profile:
     target: str = "CT"
     region: str = "torso"
     paired: bool = True
+    points: RingOfGaussians | None = None
