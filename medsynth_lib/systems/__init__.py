@@ -1,6 +1,10 @@
 """The systems of the course: one file each, and ``SYSTEMS``, which maps a name to its class and config."""
 
+from medsynth_lib.systems.cyclegan import CycleGAN, CycleGANConfig
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
 
 #: Name → (system class, its config class). A new system is one file, one test of its own equation, one line here.
-SYSTEMS = {Pix2Pix.name: (Pix2Pix, Pix2PixConfig)}
+SYSTEMS = {
+    CycleGAN.name: (CycleGAN, CycleGANConfig),
+    Pix2Pix.name: (Pix2Pix, Pix2PixConfig),
+}

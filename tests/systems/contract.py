@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medsynth_lib.conventions import Batch, LossTerms
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
+from medsynth_lib.systems.cyclegan import CycleGANConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
 from medsynth_lib.training.config import TrainConfig
 from medsynth_lib.training.state import local_state, shared_state
@@ -20,6 +21,14 @@ from medsynth_lib.training.trainer import Trainer
 
 #: One config per system: every loss term on, dropout and replay pool on, so that all state there is takes part.
 TINY = {
+    "cyclegan": CycleGANConfig(
+        generator_channels=4,
+        blocks=2,
+        discriminator_channels=8,
+        discriminator_layers=2,
+        pool_size=3,
+        learning_rate=2e-3,
+    ),
     "pix2pix": Pix2PixConfig(
         generator_channels=4,
         depth=6,

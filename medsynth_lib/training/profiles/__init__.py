@@ -10,11 +10,12 @@ from dataclasses import replace
 
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems import SYSTEMS
-from medsynth_lib.training.profiles import pix2pix
+from medsynth_lib.training.profiles import cyclegan, pix2pix
 from medsynth_lib.training.profiles.base import Profile
 
 #: System → profile name → Profile.
 PROFILES: dict[str, dict[str, Profile]] = {
+    "cyclegan": cyclegan.PROFILES,
     "pix2pix": pix2pix.PROFILES,
 }
 
