@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +16,8 @@ class OasisGenerator(nn.Module):
     """A label map and a noise vector become an image, through SPADE residual blocks of growing size.
 
     A 3x3 convolution of the condition at ``H / 2 ** (blocks - 1)``; residual blocks with nearest-neighbour doubling
-    between them; LeakyReLU(0.2), a 3x3 convolution and tanh. The same condition, labels beside noise, enters every SPADE.
+    between them; LeakyReLU(0.2), a 3x3 convolution and tanh. The same condition, labels beside noise, enters every
+    SPADE.
 
     Source: 003 section 3.1.1 (after Sushko et al. 2021, OASIS, and Park et al. 2019, SPADE). 71,190,467 parameters for
     38 classes and three image channels (003 table 3.1: 71.1 M).
@@ -48,7 +51,7 @@ class OasisGenerator(nn.Module):
         widths = tapering_widths(base_channels, blocks)
         condition = classes + noise_channels
         self.first = nn.Conv2d(condition, widths[0], 3, padding=1)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.blocks = nn.ModuleList(SpadeBlock(a, b, condition, hidden_channels, spectral_norm) for a, b in pairs)
         self.last = nn.Conv2d(widths[-1], image_channels, 3, padding=1)
 

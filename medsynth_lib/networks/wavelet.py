@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -44,7 +46,7 @@ class WaveletGenerator(nn.Module):
         widths = tapering_widths(base_channels, blocks)
         condition = classes + noise_channels
         self.first = nn.Conv2d(condition, 4 * widths[0], 3, padding=1)
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.blocks = nn.ModuleList(WaveletBlock(a, b, condition, hidden_channels, spectral_norm) for a, b in pairs)
         self.last = nn.Conv2d(4 * widths[-1], 4 * image_channels, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from medsynth_lib.precision import full_precision
 class WaveletDiscriminator(nn.Module):
     """One verdict per image, from its Haar bands at every scale.
 
-    At each scale a 1x1 convolution of the bands is added to the trunk, and a 3x3 and a blurred, stride-2 3x3 convolution
-    follow; the bands of the next scale are ``haar(blur_down(inverse_haar(bands)))``. At 4x4: minibatch deviation, a 3x3
+    At each scale a 1x1 convolution of the bands is added to the trunk; a 3x3 and a blurred, stride-2 3x3 convolution
+    follow. The bands of the next scale are ``haar(blur(inverse_haar(bands)))``. At 4x4: minibatch deviation, a 3x3
     convolution, two linear layers. Every layer has an equalised learning rate and, but for the last, a LeakyReLU.
 
     Source: 003 section 3.1.2, after Gal et al. 2021 (SWAGAN) section 3.2 and Karras et al. 2020 (StyleGAN2).
@@ -43,7 +44,7 @@ class WaveletDiscriminator(nn.Module):
             raise MedSynthError("a wavelet discriminator's size is a power of two from 16", where="size", seen=size)
         sides = [size, *(size >> (scale + 2) for scale in range(scales))]
         widths = [min(max_channels, int(multiplier * 2**14 / side)) for side in sides]
-        pairs = zip(widths, widths[1:], strict=False)
+        pairs = pairwise(widths)
         self.from_bands = nn.ModuleList(EqualisedConv(4 * image_channels, width, 1) for width in widths)
         self.downs = nn.ModuleList(nn.Sequential(EqualisedConv(a, a), EqualisedConv(a, b, stride=2)) for a, b in pairs)
         self.mix = EqualisedConv(widths[-1] + 1, max_channels)

@@ -1,0 +1,132 @@
+"""The wavelet discriminator: the published count, equalised rates, and gradients of gradients for R1."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from medsynth_lib.errors import MedSynthError
+from medsynth_lib.networks.wavelet_discriminator import EqualisedConv, WaveletDiscriminator, blur, minibatch_deviation
+from medsynth_lib.systems.models import multiply_accumulates
+
+
+def narrow(size: int = 32, channels: int = 1) -> WaveletDiscriminator:
+    torch.manual_seed(0)
+    return WaveletDiscriminator(channels, size, max_channels=8)
+
+
+@pytest.mark.parametrize(("channels", "parameters"), [(3, 26_211_073), (1, 26_189_569)])
+def test_parameter_count_is_that_of_the_thesis(channels, parameters):
+    """Table 3.1 says 26.2 M, for three channels."""
+    with torch.device("meta"):
+        network = WaveletDiscriminator(channels)
+    assert sum(parameter.numel() for parameter in network.parameters()) == parameters
+
+
+def test_multiply_accumulates_of_the_paper_size():
+    with torch.device("meta"):
+        assert multiply_accumulates(WaveletDiscriminator(), torch.empty(1, 3, 256, 256)) == pytest.approx(
+            21e9, rel=0.03
+        )
+
+
+@pytest.mark.parametrize("batch", [1, 3, 4, 6, 8])
+@pytest.mark.parametrize("size", [16, 64])
+def test_one_logit_per_image_for_any_batch(batch, size):
+    with torch.no_grad():
+        logits = narrow(size)(torch.randn(batch, 1, size, size))
+    assert logits.shape == (batch, 1)
+    assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("size", [8, 48, 100])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(MedSynthError, match="power of two"):
+        WaveletDiscriminator(1, size)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_gradient_penalty_has_a_gradient(batch):
+    """R1 = |∇D(x)|²: its own gradient by autograd is that by finite differences."""
+    network = narrow().double()
+    image = torch.randn(batch, 1, 32, 32, dtype=torch.float64)
+
+    def penalty() -> torch.Tensor:
+        real = image.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(network(real).sum(), real, create_graph=True)
+        return gradient.square().sum()
+
+    weight = network.downs[0][1].weight
+    (slope,) = torch.autograd.grad(penalty(), weight)
+    assert slope.isfinite().all()
+    direction, step = torch.randn_like(weight), 1e-6
+    values = []
+    for sign in (1, -1):
+        with torch.no_grad():
+            weight.add_(sign * step * direction)
+        values.append(penalty().item())
+        with torch.no_grad():
+            weight.sub_(sign * step * direction)
+    assert (slope * direction).sum().item() == pytest.approx((values[0] - values[1]) / (2 * step), rel=1e-4)
+
+
+def test_penalty_of_identical_images_is_finite():
+    """Their minibatch deviation is zero, where a square root has no slope."""
+    real = torch.ones(3, 1, 32, 32, requires_grad=True)
+    network = narrow()
+    (gradient,) = torch.autograd.grad(network(real).sum(), real, create_graph=True)
+    gradient.square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters() if parameter.grad is not None)
+
+
+def test_every_parameter_learns():
+    network = narrow()
+    network(torch.randn(2, 1, 32, 32)).square().sum().backward()
+    assert all(parameter.grad.abs().max() > 0 for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(("batch", "groups"), [(1, 1), (3, 1), (4, 1), (6, 1), (8, 2)])
+def test_minibatch_deviation_against_numpy(batch, groups):
+    features = torch.randn(batch, 5, 3, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    grouped = features.numpy().reshape(batch // groups, groups, 5, 3, 2)  # members of a group are `groups` apart
+    numbers = np.sqrt(grouped.var(axis=0) + 1e-8).mean(axis=(1, 2, 3))
+    expected = np.broadcast_to(np.tile(numbers, batch // groups)[:, None, None, None], (batch, 1, 3, 2))
+    np.testing.assert_allclose(minibatch_deviation(features).numpy(), expected, rtol=1e-12)
+
+
+def test_minibatch_deviation_tells_a_collapsed_batch():
+    image = torch.randn(1, 5, 4, 4)
+    assert minibatch_deviation(image.repeat(4, 1, 1, 1)).max() < 2e-4
+    assert minibatch_deviation(torch.randn(4, 5, 4, 4)).min() > 0.5
+
+
+def test_blur_keeps_a_constant_and_removes_the_finest_pattern():
+    assert torch.allclose(blur(torch.ones(1, 2, 8, 8), stride=1, padding=0), torch.ones(1, 2, 5, 5))
+    checkers = torch.tensor([[1.0, -1.0], [-1.0, 1.0]]).repeat(4, 4)[None, None]
+    assert blur(checkers, stride=2, padding=0).abs().max() < 1e-6
+
+
+def test_every_layer_keeps_the_size_of_its_input():
+    """Whatever the width: weights are N(0, 1), and it is the layer that scales."""
+    torch.manual_seed(0)
+    features = torch.randn(4, 256, 16, 16)
+    layer = EqualisedConv(256, 64)
+    assert layer.weight.std().item() == pytest.approx(1, abs=0.02)
+    with torch.no_grad():
+        inner = layer(features)[..., 1:-1, 1:-1]
+    # E[(√2 leaky(x))²] of a standard normal x is 1 + 0.2².
+    assert inner.square().mean().item() == pytest.approx(1 + 0.2**2, rel=0.1)
+    assert layer.gain == pytest.approx(1 / math.sqrt(256 * 9))
+
+
+def test_each_scale_of_the_image_is_heard():
+    """With the trunk of the finest scale cut, coarser bands still move the verdict."""
+    network = narrow(64)
+    image = torch.randn(1, 1, 64, 64)
+    with torch.no_grad():
+        for cut in range(len(network.downs)):
+            network.from_bands[cut].weight.zero_()
+            assert abs(network(image) - network(-image)).item() > 1e-4
+        network.from_bands[-1].weight.zero_()
+        assert abs(network(image) - network(-image)).item() == 0
