@@ -96,14 +96,7 @@ def write_series(volume: Volume, folder: str | Path, subject: Subject, protocol:
 
 def common_tags(subject: Subject, modality: str, dicom_modality: str, storage: UID, instance: UID) -> FileDataset:
     """A file with the modules every object of a study shares: patient, study, series, equipment, SOP common."""
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, instance
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = make_uid("implementation")
-    file = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
-    file.SOPClassUID, file.SOPInstanceUID = storage, instance
-    file.SyntheticData = "YES"
-    file.SpecificCharacterSet = "ISO_IR 192"
+    file = synthetic_file(storage, instance)
     file.PatientName, file.PatientID, file.PatientBirthDate = "Phantom^" + subject.key, subject.key, ""
     file.PatientSex, file.PatientWeight, file.PatientSize = subject.sex, ds(subject.weight_kg), ds(subject.height_m)
     file.PatientIdentityRemoved, file.DeidentificationMethod = "YES", "Simulated: there is no such person"
@@ -121,6 +114,19 @@ def common_tags(subject: Subject, modality: str, dicom_modality: str, storage: U
     return file
 
 
+def synthetic_file(storage: UID, instance: UID) -> FileDataset:
+    """A file that says what it is, and that its content is made."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = storage, instance
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = make_uid("implementation")
+    file = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    file.SOPClassUID, file.SOPInstanceUID = storage, instance
+    file.SyntheticData = "YES"
+    file.SpecificCharacterSet = "ISO_IR 192"
+    return file
+
+
 def ds(value: float) -> DSfloat:
     """A decimal string of at most 16 characters."""
     return DSfloat(float(value), auto_format=True)
@@ -132,7 +138,8 @@ def plane_geometry(volume: Volume, index: int) -> tuple[list[DSfloat], list[DSfl
     Row 0, column 0 is the front right corner: the last voxel along x and y of the RAS+ array.
     """
     lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ volume.affine
-    corner = lps @ [volume.shape[0] - 1, volume.shape[1] - 1, index, 1]
+    depth = index if volume.plane_offsets_mm is None else volume.plane_offsets_mm[index] / volume.spacing_mm[2]
+    corner = lps @ [volume.shape[0] - 1, volume.shape[1] - 1, depth, 1]
     x_mm, y_mm, _ = volume.spacing_mm
     along_row, along_column = -lps[:3, 0] / x_mm + 0.0, -lps[:3, 1] / y_mm + 0.0
     return (
@@ -152,7 +159,7 @@ def _plane(volume: Volume, index: int, subject: Subject, protocol: Protocol) -> 
     return file
 
 
-def _pixels(file: FileDataset, stored: np.ndarray) -> None:
+def set_pixels(file: FileDataset, stored: np.ndarray) -> None:
     file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
     file.Rows, file.Columns = stored.shape
     file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, 16, 15, 1
@@ -164,7 +171,7 @@ def _ct(file: FileDataset, volume: Volume, index: int, _subject: Subject, protoc
     file.KVP, file.RescaleIntercept, file.RescaleSlope, file.RescaleType = "120", "0", "1", "HU"
     if volume.modality == "CECT":
         file.ContrastBolusAgent = protocol.contrast or "Iodine"
-    _pixels(file, np.rint(axial_slice(volume.array, index)))
+    set_pixels(file, np.rint(axial_slice(volume.array, index)))
 
 
 def _mr(file: FileDataset, volume: Volume, index: int, _subject: Subject, protocol: Protocol) -> None:
@@ -175,7 +182,7 @@ def _mr(file: FileDataset, volume: Volume, index: int, _subject: Subject, protoc
         ds(one) for one in (protocol.te_ms, protocol.tr_ms, protocol.flip_deg)
     )
     file.EchoTrainLength, file.MagneticFieldStrength = 1, "1.5"
-    _pixels(file, np.rint(axial_slice(volume.array, index)))
+    set_pixels(file, np.rint(axial_slice(volume.array, index)))
 
 
 def _pet(file: FileDataset, volume: Volume, index: int, subject: Subject, _protocol: Protocol) -> None:
@@ -192,7 +199,7 @@ def _pet(file: FileDataset, volume: Volume, index: int, subject: Subject, _proto
     values = axial_slice(volume.array, index) * concentration
     slope = ds(max(float(values.max()) / 32767, 1e-6))
     file.RescaleIntercept, file.RescaleSlope = "0", slope
-    _pixels(file, np.rint(values / float(str(slope))))
+    set_pixels(file, np.rint(values / float(str(slope))))
 
 
 def _injection(dose_bq: float) -> Dataset:

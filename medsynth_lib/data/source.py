@@ -30,6 +30,7 @@ class ImageSource:
         problems: what the header already shows; ``read().problems`` adds what the voxels show.
         frame_of_reference: equal for images that share one coordinate system; ``None`` where the format has none.
         error: why the image cannot be read, when the header already tells.
+        series: its planes, where it is DICOM.
     """
 
     path: Path
@@ -41,6 +42,7 @@ class ImageSource:
     problems: tuple[str, ...] = ()
     frame_of_reference: str | None = None
     error: InputError | None = None
+    series: DicomSeries | None = None
 
     def read(self) -> Volume:
         """The image as a RAS+ volume.
@@ -106,7 +108,7 @@ def dicom_source(series: DicomSeries, path: Path) -> ImageSource:
         error = failure
     unit = MODALITIES.get(modality, "unknown")
     frame = series.frame_of_reference
-    return ImageSource(path, modality, "DICOM", grid, unit, lambda: read_series(series), problems, frame, error)
+    return ImageSource(path, modality, "DICOM", grid, unit, lambda: read_series(series), problems, frame, error, series)
 
 
 def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -136,3 +137,9 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise CheckpointError(
             "the model file cannot be read", where=path, rule="a safetensors file written by MedSynth", seen=str(error)
         ) from error
+
+
+def model_digest(path: str | Path) -> str:
+    """SHA-256 of a model file, in hexadecimal: which weights made an image. ``path`` may be the run folder."""
+    path = Path(path)
+    return hashlib.sha256((path / MODEL if path.is_dir() else path).read_bytes()).hexdigest()

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from medsynth_lib import __version__
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
-from medsynth_lib.data.body import background, body_mask, clean_source
-from medsynth_lib.data.framing import reference_grid
+from medsynth_lib.data.body import body_mask, clean_source
+from medsynth_lib.data.dicom_derived import Maker, write_derived_series
+from medsynth_lib.data.framing import on_grid, reference_grid
 from medsynth_lib.data.inspect import single_image
-from medsynth_lib.data.intensity import percentile_window
+from medsynth_lib.data.intensity import IntensityWindow, percentile_window
 from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
 from medsynth_lib.data.volume import Volume
-from medsynth_lib.errors import CheckpointError, InputError
+from medsynth_lib.errors import InputError
 from medsynth_lib.systems.base import System
 from medsynth_lib.training.amp import choose_device
-from medsynth_lib.training.run import load_system, window_of
+from medsynth_lib.training.checkpoint import model_digest
+from medsynth_lib.training.run import load_translator, window_of
 
+#: How a synthetic image without a unit of its own (MR) is written.
+ARBITRARY = IntensityWindow(0.0, 1000.0, "a.u.")
 #: Planes translated at once: bounds the memory of the networks whatever the volume.
 PLANES = 8
 
@@ -35,9 +41,9 @@ def translate_volume(
 
     Raises:
         InputError: the volume is of another modality than the model was trained on.
-        CheckpointError: the model cannot be loaded, or gives units that need the target volume (MR).
+        CheckpointError: the model cannot be loaded.
     """
-    return _translated(*load_system(model, device), source, device, report)
+    return _translated(*load_translator(model, device), source, device, report)
 
 
 def _translated(
@@ -47,19 +53,13 @@ def _translated(
         raise InputError(
             "the model was trained on another modality", rule=about["source"], seen=source.modality, where="--input"
         )
-    target_window = window_of(about, about["target"])
-    if target_window is None:
-        raise CheckpointError(
-            f"the model's {about['target']} has no fixed unit",
-            rule="a target whose window is the same for all patients",
-            fix='prepare with a window, e.g. windows={"MR": (0, 1000)}',
-        )
-    source = source.to_even_planes()
+    target_window = window_of(about, about["target"]) or ARBITRARY
+    source, offsets_mm = _separate_planes(source)
     grid = reference_grid(source, body_mask(source), about["size"], about.get("fov_mm"))
     low, high = about["pixel_mm"]
     if not 0.8 * low <= grid.spacing_mm[0] <= 1.25 * high:
         report(f"pixels of {grid.spacing_mm[0]:.2f} mm; the model was trained on {low:.2f} to {high:.2f} mm")
-    values = clean_source(source.resample_to(grid, fill=background(source.modality))).array
+    values = clean_source(on_grid(source, grid)[0]).array
     # As in prepare, a volume's own window is measured on what the network is shown, not on all the air around it.
     encoded = (window_of(about, about["source"]) or percentile_window(values)).encode(values)
     planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]
@@ -71,6 +71,7 @@ def _translated(
     return Volume(
         array=target_window.decode(volume_from_slices(fakes)).astype(np.float32),
         affine=grid.affine,
+        plane_offsets_mm=offsets_mm,
         modality=about["target"],
         unit=MODALITIES[about["target"]],
         provenance={"synthetic": True, "system": about["system"], "derived from": source.modality},
@@ -79,21 +80,36 @@ def _translated(
 
 
 def translate_file(model: str | Path, source: str | Path, out: str | Path, device: str = "auto") -> dict[str, object]:
-    """Translate the NIfTI file or DICOM series at ``source`` and write the result as NIfTI, marked as synthetic.
+    """Translate the NIfTI file or DICOM series at ``source`` and write the result, marked as synthetic.
+
+    Where ``out`` ends in .nii or .nii.gz a NIfTI file is written; else a DICOM series in a new folder of that name,
+    which only a DICOM source can be lined up with.
 
     Returns:
         Modality, unit, shape, spacing and notes of what was written.
 
     Raises:
-        InputError: the input cannot be read, or is of another modality.
+        InputError: the input cannot be read, is of another modality, or is NIfTI where a DICOM series is wanted.
         CheckpointError: the model cannot be loaded.
     """
     notes: list[str] = []
     chosen = choose_device(device)
-    system, about = load_system(model, chosen)
+    system, about = load_translator(model, chosen)
     image, passed_over = single_image(source, _modality(Path(source), about))
+    as_nifti = str(out).lower().endswith(ENDINGS)
+    if not as_nifti and image.series is None:
+        raise InputError(
+            "a DICOM series is made from a DICOM series only", where=out, fix="name a file ending in .nii.gz"
+        )
     volume = _translated(system, about, image.read(), chosen, notes.append)
-    write_nifti(volume, out)
+    if as_nifti:
+        if volume.plane_offsets_mm is not None:
+            volume = volume.to_even_planes()
+            notes.append(f"interpolated onto {volume.shape[2]} evenly spaced planes")
+        write_nifti(volume, out)
+    else:
+        maker = Maker(about["system"], __version__, model_digest(model))
+        write_derived_series(volume, out, image.series, maker)
     return {
         "out": str(out),
         "modality": volume.modality,
@@ -102,6 +118,16 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         "spacing_mm": [round(mm, 4) for mm in volume.spacing_mm],
         "notes": [*volume.problems, *passed_over, *notes],
     }
+
+
+def _separate_planes(source: Volume) -> tuple[Volume, np.ndarray | None]:
+    """A volume whose planes are translated one by one, and their true offsets where these are uneven.
+
+    Axial planes stay where they were measured. Planes stacked along another axis are made even first.
+    """
+    if source.plane_offsets_mm is None or source.plane_axis != 2:
+        return source.to_even_planes(), None
+    return replace(source, plane_offsets_mm=None), source.plane_offsets_mm
 
 
 def _modality(source: Path, about: dict) -> str | None:
