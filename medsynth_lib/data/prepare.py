@@ -224,6 +224,7 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         "key": pair.patient,
         "spacing_mm": (*grid.spacing_mm[:2], float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else grid.spacing_mm[2]),
         "z_mm": [round(float(z_mm[z]), 4) for z in keep],
+        "centre_mm": [round(float(mm), 4) for mm in (grid.affine @ [*[(config.size - 1) / 2] * 2, 0, 1])[:2]],
         "windows": {
             volume.modality: default_window(volume.modality, volume, config.windows).to_dict() for volume in volumes
         },

@@ -26,7 +26,10 @@ def storage_dtype(modality: str) -> np.dtype:
 
 @dataclass(frozen=True)
 class StoredPatient:
-    """What the index knows of a patient: its split, its slices ``start:stop``, and each modality's window."""
+    """What the index knows of a patient: its split, its slices ``start:stop``, and each modality's window.
+
+    ``centre_mm`` is where the middle of every slice lies (x, y in the scanner's RAS+ system), ``z_mm`` its height.
+    """
 
     key: str
     split: str
@@ -36,6 +39,7 @@ class StoredPatient:
     z_mm: tuple[float, ...]
     windows: Mapping[str, IntensityWindow]
     problems: tuple[str, ...] = ()
+    centre_mm: tuple[float, float] | None = None  # of stores made before it was kept
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ def _check_order(patients: tuple[StoredPatient, ...]) -> None:
 
 def _patient(entry: dict) -> StoredPatient:
     windows = {modality: IntensityWindow(**window) for modality, window in entry["windows"].items()}
-    tuples = {key: tuple(entry[key]) for key in ("spacing_mm", "z_mm", "problems")}
+    words = ("spacing_mm", "z_mm", "problems", *(["centre_mm"] if "centre_mm" in entry else []))
+    tuples = {key: tuple(entry[key]) for key in words}
     return StoredPatient(**{**entry, **tuples, "windows": windows})
 
 
