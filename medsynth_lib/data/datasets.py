@@ -101,9 +101,10 @@ class PairedSlices:
         images = self._augmented(words, chosen, mine, [self.seed, 1, step])
         return self._batch(words, images, chosen[mine])
 
-    def in_order(self, batch_size: int = 16, patient: StoredPatient | None = None) -> Iterator[Batch]:
-        """All slices once, of the split or of one patient, in order, not augmented, with the body mask."""
-        indices = self.indices if patient is None else _slices_of([patient])
+    def in_order(self, batch_size: int = 16, patient: StoredPatient | None = None, stride: int = 1) -> Iterator[Batch]:
+        """All slices once, or one in ``stride``, of the split or of one patient, in order, not augmented, with the
+        body mask."""
+        indices = (self.indices if patient is None else _slices_of([patient]))[::stride]
         words = self._words()
         for start in range(0, len(indices), batch_size):
             chosen = indices[start : start + batch_size]

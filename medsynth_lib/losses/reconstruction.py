@@ -23,6 +23,15 @@ def l1(fake: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
     return _mean((full_precision(target) - full_precision(fake)).abs(), mask)
 
 
+def l2(fake: Tensor, target: Tensor, *, mask: Tensor | None = None) -> Tensor:
+    """Mean squared difference, E(target − fake)², a scalar in the images' unit squared (001 §4: "MSE loss").
+
+    :raises InputError: if the shapes differ.
+    """
+    check_pair(fake, target)
+    return _mean((full_precision(target) - full_precision(fake)) ** 2, mask)
+
+
 def ssim_loss(fake: Tensor, target: Tensor, *, data_range: float = 2.0, mask: Tensor | None = None) -> Tensor:
     """1 − mean SSIM: a scalar in [0, 2], 0 for identical images; SSIM is that of ``medsynth_lib.ssim``.
 

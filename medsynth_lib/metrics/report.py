@@ -159,7 +159,7 @@ def table(rows: Mapping[str, Mapping[str, Summary]], *, unit: str = "") -> str:
     :param unit: the images' unit, put beside MAE and RMSE (squared for MSE).
     """
     names = _metric_names(rows)
-    lines = ["| | " + " | ".join(_header(name, unit) for name in names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = ["| | " + " | ".join(heading(name, unit) for name in names) + " |", "|---" * (len(names) + 1) + "|"]
     for method, summaries in rows.items():
         cells = [str(summaries[name]) if name in summaries else "–" for name in names]
         lines.append("| " + " | ".join([method, *cells]) + " |")
@@ -181,7 +181,12 @@ def _metric_names(rows: Mapping[str, Mapping[str, Summary]]) -> list[str]:
     return list(dict.fromkeys(name for summaries in rows.values() for name in summaries))
 
 
-def _header(name: str, unit: str) -> str:
+def heading(name: str, unit: str = "") -> str:
+    """How a table or an axis calls a metric of ``evaluate_images`` on images in ``unit``: "MAE [HU] [body]".
+
+    >>> heading("ms_ssim_4_scales"), heading("mse_body", "SUVbw")
+    ('MS-SSIM, 4 scales', 'MSE [SUVbw²] [body]')
+    """
     metric = name.removesuffix(BODY_SUFFIX)
     units = {"mae": unit, "rmse": unit, "mse": unit and f"{unit}²", "psnr": "dB"}
     label = _LABELS.get(metric, metric.replace("ms_ssim_", "MS-SSIM, ").replace("_", " "))

@@ -2,9 +2,11 @@
 
 from medsynth_lib.systems.cyclegan import CycleGAN, CycleGANConfig
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
+from medsynth_lib.systems.unet_cascade import UNetCascade, UNetCascadeConfig
 
 #: Name → (system class, its config class). A new system is one file, one test of its own equation, one line here.
 SYSTEMS = {
     CycleGAN.name: (CycleGAN, CycleGANConfig),
     Pix2Pix.name: (Pix2Pix, Pix2PixConfig),
+    UNetCascade.name: (UNetCascade, UNetCascadeConfig),
 }

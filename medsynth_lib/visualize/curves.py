@@ -1,11 +1,14 @@
-"""Loss curves: a pure figure, and the one that grows in a notebook while training runs."""
+"""Curves of a training run: losses and scores as pure figures, and losses that grow in a notebook meanwhile."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
+from medsynth_lib.metrics.report import BODY_SUFFIX, heading
 from medsynth_lib.training.trainer import Progress
 
 #: Okabe and Ito's palette: eight colours that colour-blind readers tell apart.
@@ -24,6 +27,31 @@ def loss_curves(history: list[tuple[int, dict[str, float]]], title: str = "") ->
             points = [(step, losses[name]) for step, losses in history if name in losses]
             axis.plot(*zip(*points, strict=True), color=colour, label=name.split("/")[1])
         axis.set(xlabel="step", ylabel="weighted loss", title=phase, ylim=(0, None))
+        axis.legend(frameon=False, fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title)
+    plt.close(figure)
+    return figure
+
+
+def metric_curves(lines: Sequence[Mapping[str, object]], metrics: Sequence[str] = (), title: str = "") -> Figure:
+    """Scores over steps, one panel per metric, a line per split: what ``training.log.MetricFile`` wrote.
+
+    ``metrics`` are names as in the file; by default all of the whole slice, none of the body. 001, figures 3 to 7.
+    """
+    splits = [name for name, scores in (lines[0] if lines else {}).items() if isinstance(scores, Mapping)]
+    found = dict.fromkeys(name for line in lines for split in splits for name in line[split])
+    shown = list(metrics) or [name for name in found if not name.endswith(BODY_SUFFIX)]
+    columns = min(3, max(1, len(shown)))
+    rows = max(1, -(-len(shown) // columns))
+    figure, axes = plt.subplots(rows, columns, figsize=(3.4 * columns, 2.4 * rows), squeeze=False, layout="constrained")
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, name in zip(axes.flat, shown, strict=False):
+        for colour, split in zip(COLOURS, splits, strict=False):
+            points = [(line["step"], line[split][name]) for line in lines if name in line[split]]
+            axis.plot(*zip(*points, strict=True), color=colour, label=split, marker=".")
+        axis.set(xlabel="step", ylabel=heading(name, lines[0]["unit"]))
         axis.legend(frameon=False, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title)

@@ -6,9 +6,9 @@ import torch
 from skimage.metrics import structural_similarity
 
 from medsynth_lib.errors import InputError
-from medsynth_lib.losses.reconstruction import gradient_difference, l1, ssim_loss
+from medsynth_lib.losses.reconstruction import gradient_difference, l1, l2, ssim_loss
 
-LOSSES = [l1, ssim_loss, gradient_difference]
+LOSSES = [l1, l2, ssim_loss, gradient_difference]
 
 
 def random_pair(size: int = 24, seed: int = 0, dtype=torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
@@ -32,6 +32,11 @@ def test_gradients_are_exact(loss):
 def test_l1_is_the_mean_absolute_difference():
     fake, target = random_pair()
     assert l1(fake, target).item() == pytest.approx(np.abs(fake.numpy() - target.numpy()).mean(), rel=1e-14)
+
+
+def test_l2_is_the_mean_squared_difference():
+    fake, target = random_pair()
+    assert l2(fake, target).item() == pytest.approx(((fake.numpy() - target.numpy()) ** 2).mean(), rel=1e-14)
 
 
 def test_ssim_loss_is_one_minus_scikit_images_ssim():

@@ -15,6 +15,7 @@ from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.systems.cyclegan import CycleGANConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
+from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
 from medsynth_lib.training.config import TrainConfig
 from medsynth_lib.training.state import local_state, shared_state
 from medsynth_lib.training.trainer import Trainer
@@ -39,6 +40,7 @@ TINY = {
         pool_size=3,
         learning_rate=2e-3,
     ),
+    "unet_cascade": UNetCascadeConfig(generator_channels=4, depth=4, norm="batch", stages=2, stage_weights=(0.5, 1.0)),
 }
 SIZE = 64
 #: bf16 keeps 8 bits, 0.4 % of a number; a loss term, averaged over pixels, comes out this close to float32.

@@ -37,7 +37,34 @@ def test_no_figure_stays_open():
     slices.slice_grid({"CT": ("CT", [REAL, FAKE]), "PET": ("PET", [REAL])}, titles=["1", "2"])
     slices.swipe(REAL, FAKE, 0.5)
     curves.loss_curves([(1, {"generator/l1": 2.0, "discriminator/real": 0.3}), (2, {"generator/l1": 1.0})])
+    curves.metric_curves(LOOKS)
     assert plt.get_fignums() == []
+
+
+LOOKS = [
+    {
+        "step": 5,
+        "unit": "SUVbw",
+        "train": {"ssim": 0.5, "mse": 2.0, "mse_body": 3.0},
+        "test": {"ssim": 0.4, "mse": 2.5},
+    },
+    {"step": 10, "unit": "SUVbw", "train": {"ssim": 0.7, "mse": 1.0, "mse_body": 1.5}, "test": {"ssim": 0.6}},
+]
+
+
+def test_scores_are_drawn_train_beside_test_with_their_units():
+    figure = curves.metric_curves(LOOKS)
+    drawn = {
+        axis.get_ylabel(): {line.get_label(): line.get_xydata().tolist() for line in axis.lines} for axis in figure.axes
+    }
+    drawn.pop("", None)  # the panel left empty
+    assert drawn == {
+        "SSIM": {"train": [[5, 0.5], [10, 0.7]], "test": [[5, 0.4], [10, 0.6]]},
+        "MSE [SUVbw²]": {"train": [[5, 2.0], [10, 1.0]], "test": [[5, 2.5]]},
+    }
+    (panel,) = curves.metric_curves(LOOKS, ("mse_body",)).axes
+    assert panel.get_ylabel() == "MSE [SUVbw²] [body]"
+    assert curves.metric_curves([]).axes  # nothing to draw is no error
 
 
 def test_colours_differ_in_lightness_enough_to_be_told_apart_without_hue():

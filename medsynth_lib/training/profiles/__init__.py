@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems import SYSTEMS
-from medsynth_lib.training.profiles import cyclegan, pix2pix
+from medsynth_lib.training.profiles import cyclegan, pix2pix, unet_cascade
 from medsynth_lib.training.profiles.base import Profile
 
 #: System → profile name → Profile.
 PROFILES: dict[str, dict[str, Profile]] = {
     "cyclegan": cyclegan.PROFILES,
     "pix2pix": pix2pix.PROFILES,
+    "unet_cascade": unet_cascade.PROFILES,
 }
 
 
