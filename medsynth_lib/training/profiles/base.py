@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from medsynth_lib.data.datasets import Augmentation
 from medsynth_lib.data.toy import RingOfGaussians
@@ -21,6 +22,7 @@ class Profile:
         source, target: the task's modalities, as ``prepare`` takes them.
         region: of the phantom that stands in for a cohort: ``torso`` or ``head``.
         points: what a system of points is trained on in place of slices; it needs no slice store.
+        windows: modality → (low, high) in physical units, where the default window is not wanted.
         paired: train on pairs (``PairedSlices``), or on source and target of different patients (``UnpairedSlices``).
     """
 
@@ -32,4 +34,5 @@ class Profile:
     target: str = "CT"
     region: str = "torso"
     paired: bool = True
+    windows: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     points: RingOfGaussians | None = None
