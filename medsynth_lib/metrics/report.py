@@ -36,6 +36,14 @@ _LABELS = {
 #: All fidelity metrics, in the order of a table.
 METRICS = tuple(_LABELS)
 
+#: Metrics of ``overlap`` and ``lesion``, whose records are one per patient.
+_LABELS |= {
+    "miou": "mIoU",
+    "dice": "Dice",
+    "suvmax_error": "SUVmax error",
+    "suvmax_mae": "SUVmax absolute error",
+}
+
 Record = Mapping[str, float | str]
 
 
@@ -152,18 +160,19 @@ def _summary(patients: Iterable[list[float]]) -> Summary:
     return Summary(mean=mean, sd=sd, patients=len(means), slices=slices, excluded=total - slices)
 
 
-def table(rows: Mapping[str, Mapping[str, Summary]], *, unit: str = "") -> str:
+def table(rows: Mapping[str, Mapping[str, Summary]], *, unit: str = "", per_slice: bool = True) -> str:
     """A Markdown table, one row per method ("pix2pix", "identity", …) and one column per metric, as "mean ± sd".
 
     :param rows: method → what ``summarise`` gave.
     :param unit: the images' unit, put beside MAE and RMSE (squared for MSE).
+    :param per_slice: whether the records were one per slice, or one per patient (overlap, lesions): for the footnote.
     """
     names = _metric_names(rows)
     lines = ["| | " + " | ".join(heading(name, unit) for name in names) + " |", "|---" * (len(names) + 1) + "|"]
     for method, summaries in rows.items():
         cells = [str(summaries[name]) if name in summaries else "–" for name in names]
         lines.append("| " + " | ".join([method, *cells]) + " |")
-    return "\n".join([*lines, "", _footnote(rows)])
+    return "\n".join([*lines, "", _footnote(rows, per_slice)])
 
 
 def csv_table(rows: Mapping[str, Mapping[str, Summary]]) -> str:
@@ -188,17 +197,20 @@ def heading(name: str, unit: str = "") -> str:
     ('MS-SSIM, 4 scales', 'MSE [SUVbw²] [body]')
     """
     metric = name.removesuffix(BODY_SUFFIX)
-    units = {"mae": unit, "rmse": unit, "mse": unit and f"{unit}²", "psnr": "dB"}
+    units = dict.fromkeys(("mae", "rmse", "suvmax_error", "suvmax_mae"), unit)
+    units |= {"mse": unit and f"{unit}²", "psnr": "dB"}
     label = _LABELS.get(metric, metric.replace("ms_ssim_", "MS-SSIM, ").replace("_", " "))
     notes = [units.get(metric, ""), "body" if name != metric else ""]
     return label + "".join(f" [{note}]" for note in notes if note)
 
 
-def _footnote(rows: Mapping[str, Mapping[str, Summary]]) -> str:
+def _footnote(rows: Mapping[str, Mapping[str, Summary]], per_slice: bool) -> str:
     summaries = [one for row in rows.values() for one in row.values()]
     patients, slices, excluded = (
         _span(getattr(one, field) for one in summaries) for field in ("patients", "slices", "excluded")
     )
+    if not per_slice:
+        return f"Mean ± sd over n = {patients} patients; left out per cell, as there is no value: {excluded}."
     return (
         f"Mean ± sd over patients of each patient's mean over slices; n = {patients} patients, {slices} slices; "
         f"slices left out per cell, as their value is not finite: {excluded}."

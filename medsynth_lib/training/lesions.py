@@ -47,7 +47,7 @@ class LesionEvaluation:
 
     def table(self) -> str:
         """A Markdown table of all entries."""
-        return table(self.summaries, unit="SUVbw")
+        return table(self.summaries, unit="SUVbw", per_slice=False)
 
 
 @torch.no_grad()

@@ -113,3 +113,10 @@ def test_a_method_may_lack_a_metric():
     rows = {"one": summarise([{"patient": "a", "mae": 1.0}]), "two": summarise([{"patient": "a", "ssim": 0.5}])}
     assert "| one | 1 | – |" in table(rows)
     assert "| two | – | 0.5 |" in table(rows)
+
+
+def test_records_of_patients_are_not_called_slices():
+    records = [{"patient": "P1", "suvmax_error": 1.0, "miou": 0.5}, {"patient": "P2", "suvmax_error": math.nan}]
+    text = table({"method": summarise(records)}, unit="SUVbw", per_slice=False)
+    assert text.splitlines()[0] == "| | SUVmax error [SUVbw] | mIoU |"
+    assert text.endswith("Mean ± sd over n = 1 patients; left out per cell, as there is no value: 0–1.")
