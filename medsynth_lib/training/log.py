@@ -148,7 +148,8 @@ class TensorBoard:
         for name, value in progress.losses.items():
             self.writer.add_scalar(name, value, progress.step)
         self.writer.add_scalar("images per second", progress.images_per_second, progress.step)
-        if progress.step % self.images_every == 0 or progress.step == progress.steps:
+        look = progress.step % self.images_every == 0 or progress.step == progress.steps
+        if look and hasattr(progress.trainer.data, "in_order"):  # points are no picture
             self.writer.add_images("source, synthetic, real", self._strip(progress), progress.step)
         self.writer.flush()
 

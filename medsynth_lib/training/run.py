@@ -11,7 +11,7 @@ import torch
 from medsynth_lib.data.datasets import PairedSlices, UnpairedSlices
 from medsynth_lib.data.intensity import IntensityWindow
 from medsynth_lib.data.slices import SliceStore
-from medsynth_lib.errors import CheckpointError
+from medsynth_lib.errors import CheckpointError, TrainingError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.training import distributed
@@ -31,33 +31,48 @@ def build_system(name: str, config: object, seed: int = 0) -> System:
 
 def make_trainer(
     system: str,
-    store: SliceStore,
+    store: SliceStore | None,
     profile: Profile,
     run: str | Path | None = None,
     callbacks: Sequence[Callable[[Progress], None]] = (),
 ) -> Trainer:
-    """A trainer for ``system`` on the training patients of ``store``, as ``profile`` says."""
+    """A trainer for ``system`` on the training patients of ``store``, as ``profile`` says.
+
+    A profile of ``points`` takes no store: ``None``.
+
+    Raises:
+        TrainingError: a store is missing, or there is one and the profile does not learn from slices.
+    """
     seed = profile.training.seed
-    kind = PairedSlices if profile.paired else UnpairedSlices
-    data = kind(store, "train", augmentation=profile.augmentation, seed=seed)
+    if (store is None) != (profile.points is not None):
+        raise TrainingError(
+            f"{system} draws its own points and learns from no slices" if store else f"{system} learns from slices",
+            where="data",
+            fix="leave it out" if store else "give a slice store, as `prepare` makes it",
+        )
+    if store is None:
+        data, about = replace(profile.points, seed=seed), {"points": asdict(profile.points)}
+    else:
+        kind = PairedSlices if profile.paired else UnpairedSlices
+        data = kind(store, "train", augmentation=profile.augmentation, seed=seed)
+        about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     network = build_system(system, profile.system, seed)
-    about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
 
 
 def train_run(
-    system: str, data: str | Path, run: str | Path, profile_name: str = "lesson", **training: object
+    system: str, data: str | Path | None, run: str | Path, profile_name: str = "lesson", **training: object
 ) -> Trainer:
     """Train ``system`` on the slice store at ``data`` into the folder ``run``; returns the trainer, for its step.
 
     Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``. ``training`` replaces settings of
-    the profile (``TrainConfig``'s names).
+    the profile (``TrainConfig``'s names). ``data`` is ``None`` for a system of points.
 
     Raises:
-        TrainingError, CheckpointError, StorageError: as ``Trainer.train``.
+        TrainingError, CheckpointError, StorageError: as ``make_trainer`` and ``Trainer.train``.
     """
     chosen = profile(system, profile_name, **training)
-    trainer = make_trainer(system, SliceStore.open(data), chosen, run)
+    trainer = make_trainer(system, None if data is None else SliceStore.open(data), chosen, run)
     if distributed.rank() == 0:
         found = checkpoints(Path(run))
         done = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
@@ -74,10 +89,11 @@ def evaluate_run(run: str | Path, data: str | Path, split: str = "test", device:
     """Score the model of ``run`` on the slice store at ``data``.
 
     Raises:
-        CheckpointError: no model, or one trained on other modalities, slice size, field of view or windows.
+        CheckpointError: no model, one that does not translate, or one trained on other modalities, slice size, field of
+            view or windows.
     """
     chosen = choose_device(device)
-    system, about = load_system(run, chosen)
+    system, about = load_translator(run, chosen)
     store = SliceStore.open(data)
     seen = about_data(store)
     for key in ("source", "target", "size", "fov_mm", "windows"):
@@ -140,6 +156,22 @@ def load_system(path: str | Path, device: torch.device | str = "cpu") -> tuple[S
             f"the weights do not fit {about['system']}", where=path, seen=str(error).splitlines()[0]
         ) from error
     return system.to(device).eval().requires_grad_(False), about
+
+
+def load_translator(path: str | Path, device: torch.device | str = "cpu") -> tuple[System, dict]:
+    """``load_system``, for a system whose output depends on a source.
+
+    Raises:
+        CheckpointError: also where the system starts from noise: its images are of no patient.
+    """
+    system, about = load_system(path, device)
+    if not system.conditional:
+        raise CheckpointError(
+            f"{system.name} makes images of no patient and translates none",
+            where=path,
+            fix="draw images with load_system(path)[0].generate(count)",
+        )
+    return system, about
 
 
 def window_of(about: dict, modality: str) -> IntensityWindow | None:
