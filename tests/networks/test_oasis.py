@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from medsynth_lib.errors import MedSynthError
-from medsynth_lib.networks.oasis import OasisGenerator
+from medsynth_lib.networks.oasis import OasisGenerator, SpadeBlock
 from medsynth_lib.systems.models import multiply_accumulates
 
 CLASSES, NOISE = 4, 6
@@ -96,3 +96,11 @@ def test_statistics_come_from_the_whole_batch_in_training_and_from_the_buffers_i
 def test_sides_must_be_multiples():
     with pytest.raises(MedSynthError, match="multiples of 4"):
         narrow()(torch.zeros(1, CLASSES, 16, 18))
+
+
+def test_block_without_its_residual_is_the_identity():
+    block = SpadeBlock(3, 3, CLASSES, hidden=8, spectral_norm=False)
+    nn.init.zeros_(block.conv_1.weight)
+    nn.init.zeros_(block.conv_1.bias)
+    features = torch.randn(1, 3, 8, 8)
+    assert torch.equal(block(features, torch.zeros(1, CLASSES, 8, 8)), features)

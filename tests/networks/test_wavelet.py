@@ -1,11 +1,13 @@
 """The residual wavelet generator: the published count, and what its output must and must not depend on."""
 
+import numpy as np
 import pytest
+import pywt
 import torch
 from torch import nn
 
 from medsynth_lib.errors import MedSynthError
-from medsynth_lib.networks.wavelet import WaveletGenerator
+from medsynth_lib.networks.wavelet import WaveletBlock, WaveletGenerator
 from medsynth_lib.systems.models import multiply_accumulates
 
 CLASSES, NOISE = 4, 6
@@ -96,3 +98,18 @@ def test_statistics_come_from_the_whole_batch_in_training_and_from_the_buffers_i
 def test_sides_must_be_multiples():
     with pytest.raises(MedSynthError, match="multiples of 16"):
         narrow()(torch.zeros(1, CLASSES, 16, 24))
+
+
+def test_skip_doubles_the_image_and_not_the_bands():
+    """With the residual silenced and no change of width, a block is bilinear doubling in image space."""
+    block = WaveletBlock(2, 2, CLASSES, hidden=8, spectral_norm=False).double()
+    nn.init.zeros_(block.conv_1.weight)
+    nn.init.zeros_(block.conv_1.bias)
+    bands = torch.randn(1, 8, 4, 4, dtype=torch.float64)
+    average, *details = np.split(bands.numpy(), 4, axis=1)
+    image = torch.from_numpy(pywt.idwt2((average, tuple(details)), "haar", axes=(-2, -1)))
+    doubled = nn.functional.interpolate(image, scale_factor=2, mode="bilinear")
+    average, details = pywt.dwt2(doubled.numpy(), "haar", axes=(-2, -1))
+    with torch.no_grad():
+        output = block(bands, torch.zeros(1, CLASSES, 16, 16, dtype=torch.float64))
+    np.testing.assert_allclose(output.numpy(), np.concatenate([average, *details], axis=1), atol=1e-12)

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import pywt
 import torch
+from scipy.signal import correlate2d
 
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.networks.wavelet_discriminator import EqualisedConv, WaveletDiscriminator, blur, minibatch_deviation
@@ -130,3 +132,16 @@ def test_each_scale_of_the_image_is_heard():
             assert abs(network(image) - network(-image)).item() > 1e-4
         network.from_bands[-1].weight.zero_()
         assert abs(network(image) - network(-image)).item() == 0
+
+
+def test_coarser_bands_are_those_of_the_blurred_and_halved_image():
+    network = narrow(32).double()
+    heard = []
+    network.from_bands[1].register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0].numpy()))
+    image = torch.randn(1, 1, 32, 32, dtype=torch.float64)
+    with torch.no_grad():
+        network(image)
+    taps = np.array([1, 3, 3, 1]) / 8
+    halved = correlate2d(np.pad(image[0, 0].numpy(), 1), np.outer(taps, taps), mode="valid")[::2, ::2]
+    average, details = pywt.dwt2(halved, "haar")
+    np.testing.assert_allclose(heard[0][0], np.stack([average, *details]), atol=1e-12)
