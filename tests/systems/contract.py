@@ -14,6 +14,7 @@ from medsynth_lib.conventions import Batch, LossTerms
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.systems.cyclegan import CycleGANConfig
+from medsynth_lib.systems.gan import DCGANConfig, ToyGANConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
 from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
 from medsynth_lib.training.config import TrainConfig
@@ -30,6 +31,7 @@ TINY = {
         pool_size=3,
         learning_rate=2e-3,
     ),
+    "dcgan": DCGANConfig(noise=8, generator_channels=8, discriminator_channels=8, learning_rate=5e-4),
     "pix2pix": Pix2PixConfig(
         generator_channels=4,
         depth=6,
@@ -40,6 +42,7 @@ TINY = {
         pool_size=3,
         learning_rate=2e-3,
     ),
+    "toy_gan": ToyGANConfig(noise=4, width=16),
     "unet_cascade": UNetCascadeConfig(generator_channels=4, depth=4, norm="batch", stages=2, stage_weights=(0.5, 1.0)),
 }
 SIZE = 64
@@ -48,13 +51,23 @@ AMP_TOLERANCE = 0.01
 
 
 class NoiseSlices:
-    """Stands in for ``PairedSlices``: source is smooth noise, target its negative; a pure function of the step."""
+    """Stands in for ``PairedSlices``: smooth noise, the target the source's negative where both have one shape; a pure
+    function of the step. ``system`` says what shapes it learns from; without one, they are slices of one channel."""
+
+    def __init__(self, system: System | None = None):
+        self.shapes = system.shapes(SIZE) if system else ((1, SIZE, SIZE), (1, SIZE, SIZE))
 
     def batch(self, step: int, batch_size: int, *, rank: int = 0, world_size: int = 1) -> Batch:
         generator = torch.Generator().manual_seed(step)
-        noise = torch.rand(batch_size * world_size, 1, SIZE, SIZE, generator=generator) * 2 - 1
-        source = nn.functional.avg_pool2d(noise, 5, 1, 2)[rank * batch_size : (rank + 1) * batch_size]
-        return Batch(source, -source, names=tuple(f"slice {step}.{index}" for index in range(batch_size)))
+        mine = slice(rank * batch_size, (rank + 1) * batch_size)
+        source, target = (self._smooth(batch_size * world_size, shape, generator)[mine] for shape in self.shapes)
+        if source.shape == target.shape:
+            target = -source
+        return Batch(source, target, names=tuple(f"slice {step}.{index}" for index in range(batch_size)))
+
+    def _smooth(self, count: int, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        noise = torch.rand(count, *shape, generator=generator) * 2 - 1
+        return nn.functional.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
 
 
 def make_system(name: str, config: object | None = None) -> System:
@@ -64,7 +77,7 @@ def make_system(name: str, config: object | None = None) -> System:
 
 def make_trainer(system: System, *, run: Path | None = None, kind: type[Trainer] = Trainer, **settings) -> Trainer:
     settings = {"steps": 6, "batch_size": 2, "amp": "off", "device": "cpu", "log_every": 1, **settings}
-    data = settings.pop("data", NoiseSlices())
+    data = settings.pop("data", NoiseSlices(system))
     callbacks = settings.pop("callbacks", ())
     return kind(system, data, TrainConfig(**settings), run=run, callbacks=callbacks)
 
@@ -94,7 +107,7 @@ def check_every_parameter_has_one_owner(system: System) -> None:
 
 def check_gradients_stay_in_their_phase(system: System) -> None:
     """No phase's loss reaches another part's weights: fakes are detached, judges frozen."""
-    for name, terms in system.phases(NoiseSlices().batch(0, 2), 0):
+    for name, terms in system.phases(NoiseSlices(system).batch(0, 2), 0):
         others = [other for other in system.parts() if other != name]
         for other in others:
             weights = [weight for weight in parameters_of(system, other) if weight.requires_grad]
@@ -140,9 +153,10 @@ def check_logged_terms_are_the_addends(trainer: Trainer) -> None:
 
 
 def check_outputs_in_range(system: System) -> None:
+    source, target = system.shapes(SIZE)
     with torch.no_grad():
-        fake = system.translate(10 * torch.randn(2, 1, SIZE, SIZE))
-    assert fake.shape == (2, 1, SIZE, SIZE)
+        fake = system.translate(10 * torch.randn(2, *source))
+    assert fake.shape == (2, *target)
     assert bool((fake.abs() <= 1).all()), f"values from {float(fake.min())} to {float(fake.max())}"
 
 
