@@ -27,6 +27,7 @@ class Form(NamedTuple):
 # legal under CUDA autocast, where BCELoss on probabilities is not.
 FORMS = {
     "bce": Form(lambda x: F.softplus(-x), F.softplus, lambda x: F.softplus(-x), 0.5),
+    "logistic": Form(lambda x: F.softplus(-x), F.softplus, lambda x: F.softplus(-x), 1.0),
     "minimax": Form(lambda x: F.softplus(-x), F.softplus, lambda x: -F.softplus(x), 0.5),
     "lsgan": Form(lambda x: (x - 1) ** 2, lambda x: x**2, lambda x: (x - 1) ** 2, 0.5),
     "hinge": Form(lambda x: F.relu(1 - x), lambda x: F.relu(1 + x), lambda x: -x, 1.0),
@@ -41,7 +42,8 @@ class AdversarialLoss:
     ``name``     discriminator minimises                        generator minimises          from
     ============ ============================================== ============================ =========================
     ``bce``      ½·E[−log σ(x_real)] + ½·E[−log(1 − σ(x_fake))] E[−log σ(x_fake)]            Goodfellow 2014, §3
-    ``minimax``  the same                                       E[log(1 − σ(x_fake))]        Goodfellow 2014, eq. 1
+    ``logistic`` the same without the ½                         the same                     Karras 2020 (StyleGAN2)
+    ``minimax``  as ``bce``                                     E[log(1 − σ(x_fake))]        Goodfellow 2014, eq. 1
     ``lsgan``    ½·E[(x_real − 1)²] + ½·E[x_fake²]              E[(x_fake − 1)²]             Mao 2017, eq. 9
     ``hinge``    E[max(0, 1 − x_real)] + E[max(0, 1 + x_fake)]  −E[x_fake]                   Lim & Ye 2017; Miyato 2018
     ============ ============================================== ============================ =========================

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -21,7 +22,18 @@ def r1_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, weight: 
     :param weight: γ; 10 in the paper.
     :returns: a scalar that can be differentiated by the discriminator's weights.
     """
-    with torch.autocast(real.device.type, enabled=False), torch.compiler.set_stance("force_eager"):
+    with _plain(real.device.type):
         real = real.detach().to(torch.promote_types(real.dtype, torch.float32)).requires_grad_()
         (gradient,) = torch.autograd.grad(discriminator(real).sum(), real, create_graph=True)
     return weight / 2 * gradient.square().flatten(1).sum(dim=1).mean()
+
+
+@contextlib.contextmanager
+def _plain(device_type: str) -> Iterator[None]:
+    """Neither autocast nor compiled networks."""
+    with torch.compiler.set_stance("force_eager"):
+        if not torch.amp.is_autocast_available(device_type):  # meta
+            yield
+            return
+        with torch.autocast(device_type, enabled=False):
+            yield

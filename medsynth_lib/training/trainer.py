@@ -88,6 +88,7 @@ class Trainer:
         region ends, and a copy made before an optimizer moved is stale after.
         """
         logged: LossTerms = {}
+        stepped: set[str] = set()
         phases = self.system.phases(batch, self.step)
         while True:
             with autocast(self.amp, self.device):
@@ -95,6 +96,9 @@ class Trainer:
             if phase is None:
                 break
             name, terms = phase
+            if name in stepped:  # a part with two phases: the scaler allows one step between two updates
+                self.scaler.update()
+            stepped.add(name)
             optimizer = self.optimizers[name]
             optimizer.zero_grad(set_to_none=True)
             self.scaler.scale(sum(term.float() for term in terms.values())).backward()

@@ -27,6 +27,7 @@ def by_hand(name: str) -> tuple[float, float, float]:
     cross_entropy = 0.5 * mean(-math.log(sigmoid(x)) for x in real), 0.5 * mean(-math.log1p(-sigmoid(x)) for x in fake)
     return {
         "bce": (*cross_entropy, mean(-math.log(sigmoid(x)) for x in fake)),
+        "logistic": (2 * cross_entropy[0], 2 * cross_entropy[1], mean(-math.log(sigmoid(x)) for x in fake)),
         "minimax": (*cross_entropy, mean(math.log1p(-sigmoid(x)) for x in fake)),
         "lsgan": (
             0.5 * mean((x - 1) ** 2 for x in real),
@@ -112,5 +113,5 @@ def test_extreme_logits_stay_finite(name):
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(TrainingError, match="bce, minimax, lsgan, hinge"):
+    with pytest.raises(TrainingError, match="bce, logistic, minimax, lsgan, hinge"):
         AdversarialLoss("wasserstein")
