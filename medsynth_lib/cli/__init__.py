@@ -17,7 +17,7 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from medsynth_lib import __version__
-from medsynth_lib.cli import data, lessons, phantom, training  # noqa: F401, importing registers their subcommands
+from medsynth_lib.cli import data, experiment, lessons, phantom, training  # noqa: F401, importing registers their subcommands
 from medsynth_lib.cli.app import app
 from medsynth_lib.errors import MedSynthError
 

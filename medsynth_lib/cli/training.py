@@ -13,8 +13,8 @@ from medsynth_lib.cli.app import Amp, Profile, app, report
 @app.command
 def train(
     system: Annotated[str, tyro.conf.Positional],
-    data: Path,
     out: Path,
+    data: Path | None = None,
     profile: Profile = "lesson",
     steps: int | None = None,
     batch_size: int | None = None,
@@ -22,15 +22,16 @@ def train(
     device: str = "auto",
     compile: bool = False,
     seed: int = 0,
+    metrics_every: int = 0,
 ) -> int:
     """Train a system on a slice store. Run the same command again to go on where it stopped.
 
     Stops after the current step on Ctrl-C, with a checkpoint. Under torchrun, one process per GPU trains together.
 
     Args:
-        system: Which system: pix2pix.
-        data: The slice store that `medsynth prepare` wrote.
+        system: Which system; `medsynth models` lists them.
         out: The run's folder: checkpoints, model, losses, TensorBoard.
+        data: The slice store that `medsynth prepare` wrote; none for toy_gan.
         profile: smoke: does it run. lesson: learns on a laptop. paper: full width, the paper's recipe, on a GPU.
         steps: Training steps in all, in place of the profile's.
         batch_size: Slices per step and process, in place of the profile's.
@@ -38,6 +39,7 @@ def train(
         device: auto, cpu, cuda or cuda:N.
         compile: Compile the networks with torch.compile: slow to start, then faster.
         seed: Of the weights, the order of the data and the augmentation.
+        metrics_every: Steps between scores of some train and test slices, kept in metrics.jsonl; 0 for none.
     """
     from medsynth_lib.training.run import train_run
 
@@ -52,6 +54,7 @@ def train(
         device=device,
         compile=compile,
         seed=seed,
+        metrics_every=metrics_every,
     )
     if trainer.step < trainer.config.steps:
         print(f"stopped after step {trainer.step} of {trainer.config.steps}; run the same command to go on")
@@ -105,22 +108,31 @@ def translate(
 
 @app.command
 def models(json: bool = False) -> None:
-    """List every network of every system at paper size: parameters, and multiplications for one 256 x 256 image.
+    """List every network of every system at paper size: parameters, and multiplications for one item (a 256 x 256 image
+    where the system does not fix its size); then the published counts, and whether ours match.
 
     Args:
         json: Print JSON for another program.
     """
-    from medsynth_lib.systems.models import model_table
+    from medsynth_lib.systems.models import model_table, reference_table
 
-    rows = model_table()
+    found = {"networks": model_table(), "references": reference_table()}
 
     def text() -> str:
-        return "\n".join(
-            f"{row['system']:20} {row['network']:14} {row['parameters']:>12,} parameters {row['gmac']:>7.2f} GMAC"
-            for row in rows
-        )
+        lines = [
+            f"{row['system']:18} {row['network']:21} {row['input']:>12} {row['parameters']:>12,} parameters "
+            f"{row['gmac']:>7.2f} GMAC"
+            for row in found["networks"]
+        ]
+        lines += ["", "Published configurations, images of 256 x 256:"]
+        lines += [
+            f"{'✔' if row['matches'] else '✘'} {row['name']:39} {row['parameters']:>12,} parameters "
+            f"{row['gmac']:>7.2f} GMAC   {row['source']}: {row['expected']:,}"
+            for row in found["references"]
+        ]
+        return "\n".join(lines)
 
-    report(rows, json, text)
+    report(found, json, text)
 
 
 @app.command
@@ -128,7 +140,7 @@ def bench(
     system: str = "pix2pix",
     profile: Profile = "paper",
     size: int = 256,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     rounds: int = 5,
     amp: Amp = "auto",
     device: str = "auto",
@@ -137,28 +149,19 @@ def bench(
     """Time our training step beside a plain fp32 loop of the same networks, alternating, on noise images.
 
     Args:
-        system: Which system.
+        system: Which system; all for every system of images, one after the other.
         profile: Which of its sizes.
-        size: Slices are size x size pixels; a multiple of what the networks need.
-        batch_size: Slices per step.
+        size: Slices are size x size pixels; a multiple of what the networks need. A DCGAN keeps its own.
+        batch_size: Slices per step; by default what two CPU cores take in seconds.
         rounds: How often each is timed; the median counts.
         amp: Mixed precision of our step.
         device: auto, cpu, cuda or cuda:N.
-        json: Print JSON for another program.
+        json: Print JSON for another program: a list.
     """
+    from medsynth_lib.training.bench import IMAGE_SYSTEMS, bench_table
     from medsynth_lib.training.bench import bench as run_bench
 
-    found = run_bench(
-        system,
-        profile_name=profile,
-        size=size,
-        batch_size=batch_size,
-        rounds=rounds,
-        amp=amp,
-        device=device,
-    )
-    text = (
-        "{system} {profile}, {size}², batch {batch_size}, {device}: {images_per_second:.2f} images/s with AMP {amp}, "
-        "{reference_images_per_second:.2f} in the plain loop, ratio {ratio:.2f}; data {data_share:.1%} of a step"
-    )
-    report(found, json, lambda: text.format(**found))
+    options = {"size": size, "batch_size": batch_size, "rounds": rounds, "amp": amp, "device": device}
+    names = IMAGE_SYSTEMS if system == "all" else (system,)
+    found = [run_bench(name, profile_name=profile, **options) for name in names]
+    report(found, json, lambda: bench_table(found))

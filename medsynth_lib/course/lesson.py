@@ -8,7 +8,6 @@ import platform
 import random
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +21,7 @@ from medsynth_lib.course.exercise import call_out_html, judge_attempt, quiz_html
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.training.amp import choose_amp, choose_device
+from medsynth_lib.training.machine import peak_memory_mib, versions
 from medsynth_lib.visualize.html import figure_html, figure_png
 
 if TYPE_CHECKING:
@@ -128,8 +128,7 @@ class Lesson:
             "seconds": round(time.monotonic() - self._started, 2),
             "peak_mib": round(peak_memory_mib(), 1),
             "peak_gpu_mib": round(torch.cuda.max_memory_allocated() / 2**20, 1) if torch.cuda.is_initialized() else 0.0,
-            "versions": {"medsynth": __version__, "python": platform.python_version(), "torch": torch.__version__}
-            | {name: version(name) for name in ("numpy", "scipy", "nibabel", "pydicom")},
+            "versions": versions(),
         }
         with atomic_path(self.out_dir / "record.json") as path:
             path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
@@ -160,14 +159,3 @@ def plain(value: Any, name: str = "metrics") -> Any:
             seen=repr(value),
         )
     return value
-
-
-def peak_memory_mib() -> float:
-    """The most memory this process has had resident so far, in MiB."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        memory = psutil.Process().memory_info()
-        return getattr(memory, "peak_wset", memory.rss) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if platform.system() == "Darwin" else peak / 2**10
