@@ -16,6 +16,7 @@ from medsynth_lib.systems.base import System
 from medsynth_lib.systems.cyclegan import CycleGANConfig
 from medsynth_lib.systems.gan import DCGANConfig, ToyGANConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
+from medsynth_lib.systems.residual_cyclegan import ResidualCycleGANConfig
 from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
 from medsynth_lib.training.config import TrainConfig
 from medsynth_lib.training.state import local_state, shared_state
@@ -39,6 +40,15 @@ TINY = {
         discriminator_layers=2,
         ssim_weight=10.0,
         gradient_weight=5.0,
+        pool_size=3,
+        learning_rate=2e-3,
+    ),
+    "residual_cyclegan": ResidualCycleGANConfig(
+        generator_channels=4,
+        depth=5,
+        dropout=0.2,
+        discriminator_channels=8,
+        discriminator_layers=2,
         pool_size=3,
         learning_rate=2e-3,
     ),
