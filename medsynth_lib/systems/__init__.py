@@ -2,6 +2,7 @@
 
 from medsynth_lib.systems.cyclegan import CycleGAN, CycleGANConfig
 from medsynth_lib.systems.gan import DCGAN, DCGANConfig, ToyGAN, ToyGANConfig
+from medsynth_lib.systems.medusis import MedUSIS, MedUSISConfig
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
 from medsynth_lib.systems.residual_cyclegan import ResidualCycleGAN, ResidualCycleGANConfig
 from medsynth_lib.systems.unet_cascade import UNetCascade, UNetCascadeConfig
@@ -10,6 +11,7 @@ from medsynth_lib.systems.unet_cascade import UNetCascade, UNetCascadeConfig
 SYSTEMS = {
     CycleGAN.name: (CycleGAN, CycleGANConfig),
     DCGAN.name: (DCGAN, DCGANConfig),
+    MedUSIS.name: (MedUSIS, MedUSISConfig),
     Pix2Pix.name: (Pix2Pix, Pix2PixConfig),
     ResidualCycleGAN.name: (ResidualCycleGAN, ResidualCycleGANConfig),
     ToyGAN.name: (ToyGAN, ToyGANConfig),

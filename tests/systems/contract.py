@@ -15,6 +15,7 @@ from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.systems.cyclegan import CycleGANConfig
 from medsynth_lib.systems.gan import DCGANConfig, ToyGANConfig
+from medsynth_lib.systems.medusis import MedUSISConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
 from medsynth_lib.systems.residual_cyclegan import ResidualCycleGANConfig
 from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
@@ -22,6 +23,7 @@ from medsynth_lib.training.config import TrainConfig
 from medsynth_lib.training.state import local_state, shared_state
 from medsynth_lib.training.trainer import Trainer
 
+SIZE = 64
 #: One config per system: every loss term on, dropout and replay pool on, so that all state there is takes part.
 TINY = {
     "cyclegan": CycleGANConfig(
@@ -33,6 +35,19 @@ TINY = {
         learning_rate=2e-3,
     ),
     "dcgan": DCGANConfig(noise=8, generator_channels=8, discriminator_channels=8, learning_rate=5e-4),
+    "medusis": MedUSISConfig(
+        size=SIZE,
+        generator_channels=2,
+        blocks=3,
+        hidden_channels=8,
+        noise_channels=4,
+        segmentator_channels=4,
+        segmentator_depth=3,
+        discriminator_multiplier=0.05,
+        discriminator_channels=8,
+        r1_interval=2,
+        learning_rate=1e-3,
+    ),
     "pix2pix": Pix2PixConfig(
         generator_channels=4,
         depth=6,
@@ -55,7 +70,6 @@ TINY = {
     "toy_gan": ToyGANConfig(noise=4, width=16),
     "unet_cascade": UNetCascadeConfig(generator_channels=4, depth=4, norm="batch", stages=2, stage_weights=(0.5, 1.0)),
 }
-SIZE = 64
 #: bf16 keeps 8 bits, 0.4 % of a number; a loss term, averaged over pixels, comes out this close to float32.
 AMP_TOLERANCE = 0.01
 
@@ -129,7 +143,7 @@ def check_gradients_stay_in_their_phase(system: System) -> None:
 
 
 def check_each_phase_moves_its_own_part(trainer: Trainer) -> None:
-    """What moved between pulling one phase and the next is what the phase is named after."""
+    """What moved between pulling one phase and the next is what the phase is named after, and all parts have phases."""
     system, phases, order = trainer.system, trainer.system.phases, []
 
     def watched(batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
@@ -139,27 +153,45 @@ def check_each_phase_moves_its_own_part(trainer: Trainer) -> None:
             for part, weights in before.items():
                 moved = not equal(weights, parameters_of(system, part))
                 assert moved == (part == name), f"{part} {'moved' if moved else 'stood still'} in the {name} phase"
-            order.append(name)
+            order.extend(f"{name}/{term}" for term in terms)
 
     system.phases = watched
     try:
         trainer.training_step(trainer.data.batch(0, 2))
     finally:
         del system.phases
-    assert sorted(order) == sorted(system.parts()), f"phases {order} for the parts {list(system.parts())}"
+    named = {term.split("/")[0] for term in order}
+    assert named == set(system.parts()), f"phases {sorted(named)} for the parts {list(system.parts())}"
+    assert len(set(order)) == len(order), f"a term is minimised twice: {order}"  # a part may have two phases
 
 
 def check_logged_terms_are_the_addends(trainer: Trainer) -> None:
     """The logged terms of a phase add up, in float32 and in order, to exactly what is minimised."""
-    minimised, scale = [], trainer.scaler.scale
+    minimised, scale, phases = [], trainer.scaler.scale, _phases_watched(trainer.system)
     trainer.scaler.scale = lambda loss: minimised.append(loss.detach().clone()) or scale(loss)
     try:
         logged = trainer.training_step(trainer.data.batch(0, 2))
     finally:
         trainer.scaler.scale = scale
-    phases = list(dict.fromkeys(term.split("/")[0] for term in logged))
-    sums = [sum(value.float() for term, value in logged.items() if term.split("/")[0] == phase) for phase in phases]
+        del trainer.system.phases
+    assert list(logged) == [term for phase in phases for term in phase], (
+        f"logged {list(logged)}, in the phases {phases}"
+    )
+    sums = [sum(logged[term].float() for term in phase) for phase in phases]
     assert equal(sums, minimised), f"logged {sums}, minimised {minimised}"
+
+
+def _phases_watched(system: System) -> list[list[str]]:
+    """The terms of each phase, as the trainer names them, once it has run; ``del system.phases`` stops watching."""
+    phases, seen = system.phases, []
+
+    def watched(batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
+        for name, terms in phases(batch, step):
+            seen.append([f"{name}/{term}" for term in terms])
+            yield name, terms
+
+    system.phases = watched
+    return seen
 
 
 def check_outputs_in_range(system: System) -> None:
@@ -214,15 +246,18 @@ def check_resume_is_exact(make: Callable[..., Trainer], folder: Path, amp: str) 
 
 
 def check_overflow_skips_one_step(trainer: Trainer, part: str) -> None:
-    """With gradient scaling on, an infinite gradient in ``part`` leaves it as it was, halves the scale, and lets every
-    other part move."""
+    """With gradient scaling on, an infinite gradient in ``part`` leaves it as it was, halves the scale (once for each
+    of its phases), and lets every other part move."""
     trainer.scaler = torch.amp.GradScaler(trainer.device.type, init_scale=1024.0)
     names = trainer.system.parts()
     before = {name: [w.detach().clone() for w in parameters_of(trainer.system, name)] for name in names}
     planted = parameters_of(trainer.system, part)[0].register_hook(lambda gradient: gradient * torch.inf)
+    phases = _phases_watched(trainer.system)
     trainer.training_step(trainer.data.batch(0, 2))
     planted.remove()
+    del trainer.system.phases
     for name, weights in before.items():
         moved = not equal(weights, parameters_of(trainer.system, name))
         assert moved == (name != part), f"{name} {'moved' if moved else 'stood still'}"
-    assert trainer.scaler.get_scale() == 512.0, f"scale {trainer.scaler.get_scale()}"
+    skipped = sum(phase[0].split("/")[0] == part for phase in phases)
+    assert trainer.scaler.get_scale() == 1024.0 / 2**skipped, f"scale {trainer.scaler.get_scale()}"

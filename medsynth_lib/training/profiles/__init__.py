@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems import SYSTEMS
-from medsynth_lib.training.profiles import cyclegan, dcgan, pix2pix, residual_cyclegan, toy_gan, unet_cascade
+from medsynth_lib.training.profiles import cyclegan, dcgan, medusis, pix2pix, residual_cyclegan, toy_gan, unet_cascade
 from medsynth_lib.training.profiles.base import Profile
 
 #: System → profile name → Profile.
 PROFILES: dict[str, dict[str, Profile]] = {
     "cyclegan": cyclegan.PROFILES,
     "dcgan": dcgan.PROFILES,
+    "medusis": medusis.PROFILES,
     "pix2pix": pix2pix.PROFILES,
     "residual_cyclegan": residual_cyclegan.PROFILES,
     "toy_gan": toy_gan.PROFILES,
