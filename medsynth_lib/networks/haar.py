@@ -69,7 +69,8 @@ class _InverseHaar(torch.autograd.Function):
         batch, channels, height, width = bands.shape
         channels_last = bands.is_contiguous(memory_format=torch.channels_last)
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        image = bands.new_empty(batch, channels // 4, 2 * height, 2 * width).to(memory_format=layout)
+        shape = (batch, channels // 4, 2 * height, 2 * width)
+        image = torch.empty(shape, dtype=bands.dtype, device=bands.device, memory_format=layout)
         half = 0.5 * bands
         average, difference = half.chunk(2, dim=1)  # LL and LH, then HL and HH
         for column, rows in enumerate((average + difference, average - difference)):

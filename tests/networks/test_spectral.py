@@ -60,13 +60,30 @@ def test_two_forwards_before_one_backward(layer):
     assert layer.parametrizations.weight.original.grad.isfinite().all()
 
 
-def test_channels_last_weight_is_not_copied_and_stays_channels_last(layer):
-    contiguous = layer.eval().weight.detach()
-    layer.to(memory_format=torch.channels_last)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_weight_is_never_copied_and_keeps_its_layout(layer, layout):
+    before = layer.eval().weight.detach()
+    layer.to(memory_format=layout)
     original = layer.parametrizations.weight.original
-    assert layer.weight.is_contiguous(memory_format=torch.channels_last)
-    assert as_matrix(original).data_ptr() == original.data_ptr()
-    torch.testing.assert_close(layer.weight.detach(), contiguous)
+    assert layer.weight.is_contiguous(memory_format=layout)
+    assert as_matrix(original, original).data_ptr() == original.data_ptr()
+    torch.testing.assert_close(layer.weight.detach(), before)
+
+
+def test_layouts_learn_alike(layer):
+    """The vectors of a checkpoint mean the same, however the weight that reads them lies in memory."""
+    other = spectral(nn.Conv2d(6, 5, 3).double())
+    other.load_state_dict(layer.state_dict())
+    other.to(memory_format=torch.channels_last)
+    image = torch.randn(2, 6, 4, 4, dtype=torch.float64)
+    for one in (layer, other):
+        optimizer = torch.optim.SGD(one.parameters(), lr=0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            one(image).square().mean().backward()
+            optimizer.step()
+    for name, value in layer.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], value)
 
 
 def test_vectors_are_saved_and_are_no_parameters(layer):
