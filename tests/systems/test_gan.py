@@ -118,6 +118,29 @@ def test_the_loss_of_an_undecided_discriminator_is_log_4_in_the_sum_convention()
     assert 2 * float(terms["real"] + terms["fake"]) == pytest.approx(math.log(4))
 
 
+def test_a_discriminator_that_is_far_ahead_starves_the_minimax_generator():
+    """300 steps of the discriminator against an untrained generator: the generator's gradient has fallen to a fraction
+    of the non-saturating one's, which has grown."""
+    system, ring = toy(width=128), RingOfGaussians()
+
+    def gradient(name: str) -> float:
+        loss = AdversarialLoss(name).generator(system.discriminator(system.generate(256, seed=0)))
+        gradients = torch.autograd.grad(loss, list(system.generator.parameters()))
+        return math.sqrt(sum(float(one.square().sum()) for one in gradients))
+
+    before = {name: gradient(name) for name in ("bce", "minimax")}
+    optimizer = system.optimizer("discriminator")
+    for step in range(300):
+        _, terms = next(system.phases(ring.batch(step, 128), step))
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    after = {name: gradient(name) for name in ("bce", "minimax")}
+    assert before["bce"] == pytest.approx(before["minimax"], rel=0.2)  # D = 1/2: both slopes are 1/2
+    assert after["minimax"] < 0.05 * after["bce"]
+    assert after["bce"] > 10 * before["bce"]
+
+
 # What comes out
 
 
