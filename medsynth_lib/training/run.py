@@ -18,7 +18,7 @@ from medsynth_lib.training import distributed
 from medsynth_lib.training.amp import choose_device
 from medsynth_lib.training.checkpoint import checkpoints, load_model
 from medsynth_lib.training.evaluate import Evaluation, evaluate
-from medsynth_lib.training.log import LossFile, ProgressBar, TensorBoard
+from medsynth_lib.training.log import LossFile, MetricFile, ProgressBar, TensorBoard
 from medsynth_lib.training.profiles import Profile, profile
 from medsynth_lib.training.trainer import Progress, Trainer
 
@@ -61,23 +61,37 @@ def make_trainer(
 
 
 def train_run(
-    system: str, data: str | Path | None, run: str | Path, profile_name: str = "lesson", **training: object
+    system: str,
+    data: str | Path | None,
+    run: str | Path,
+    profile_name: str = "lesson",
+    *,
+    metrics_every: int = 0,
+    **training: object,
 ) -> Trainer:
     """Train ``system`` on the slice store at ``data`` into the folder ``run``; returns the trainer, for its step.
 
-    Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``. ``training`` replaces settings of
-    the profile (``TrainConfig``'s names). ``data`` is ``None`` for a system of points.
+    Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``, and every ``metrics_every`` steps
+    scores in ``metrics.jsonl`` (``MetricFile``; 0: never). ``training`` replaces settings of the profile
+    (``TrainConfig``'s names). ``data`` is ``None`` for a system of points.
 
     Raises:
-        TrainingError, CheckpointError, StorageError: as ``make_trainer`` and ``Trainer.train``.
+        TrainingError, CheckpointError, StorageError: as ``make_trainer`` and ``Trainer.train``; scores are asked for of
+            a system that translates no slices.
     """
     chosen = profile(system, profile_name, **training)
-    trainer = make_trainer(system, None if data is None else SliceStore.open(data), chosen, run)
+    store = None if data is None else SliceStore.open(data)
+    trainer = make_trainer(system, store, chosen, run)
+    if metrics_every and not (store and trainer.system.conditional):
+        raise TrainingError(f"{system} translates no slices", where="metrics_every", rule="0", seen=metrics_every)
     if distributed.rank() == 0:
         found = checkpoints(Path(run))
         done = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
         board = TensorBoard(Path(run) / "tensorboard", done)
         trainer.callbacks = (ProgressBar(), LossFile(Path(run) / "losses.jsonl", done), board)
+        if metrics_every:
+            looks = MetricFile(store, Path(run) / "metrics.jsonl", metrics_every, first_step=done)
+            trainer.callbacks = (*trainer.callbacks, looks)
     try:
         trainer.train()
     finally:

@@ -13,6 +13,7 @@ from medsynth_lib.data.prepare import PrepareConfig, prepare
 from medsynth_lib.errors import CheckpointError, InputError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.training.evaluate import evaluate
+from medsynth_lib.training.log import read_lines
 from medsynth_lib.training.run import evaluate_run, load_system, train_run
 from medsynth_lib.training.translate import translate_volume
 
@@ -132,8 +133,12 @@ def test_the_commands_from_cohort_to_synthetic_volume(cohort, tmp_path, capsys):
     store, run, out = tmp_path / "store", tmp_path / "run", tmp_path / "fake.nii.gz"
     assert main(["prepare", str(cohort), "--out", str(store), "--size", "64", "--test", "subject-2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["splits"]["test"] == ["subject-2"]
-    training = ["train", "pix2pix", "--data", str(store), "--out", str(run), "--profile", "smoke", "--steps", "2"]
+    training = ["train", "pix2pix", "--data", str(store), "--out", str(run), "--profile", "smoke"]
+    training += ["--metrics-every", "2", "--steps", "2"]
     assert main(training) == 0
+    (look,) = read_lines(run / "metrics.jsonl")
+    assert (look["step"], look["unit"]) == (2, "HU")
+    assert {"psnr", "ssim", "ms_ssim_3_scales", "vif", "mae", "mse"} <= set(look["train"]) & set(look["test"])
     assert main(["evaluate", str(run), "--data", str(store), "--json"]) == 0
     assert "summaries" in json.loads(capsys.readouterr().out)
     assert main(["translate", str(run), "--input", str(cohort / "subject-2" / "PET.nii.gz"), "--out", str(out)]) == 0

@@ -10,9 +10,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from medsynth_lib.data.datasets import PairedSlices
 from medsynth_lib.data.slices import INDEX, SliceStore
+from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems.baselines import Identity
 from medsynth_lib.training.bench import noise_store
 from medsynth_lib.training.log import LossFile, MetricFile, ProgressBar, TensorBoard, read_lines
+from medsynth_lib.training.run import train_run
 from medsynth_lib.training.state import local_state, shared_state
 from medsynth_lib.training.trainer import Progress
 from tests.systems import contract
@@ -130,6 +132,11 @@ def test_it_looks_at_the_first_report_after_each_multiple_and_at_the_end(two_pat
     for step in (3, 6, 9, 10, 11):
         file(Progress(step, 11, {}, 1.0, trainer))
     assert [line["step"] for line in read_lines(file.file.path)] == [6, 9, 11]
+
+
+def test_what_translates_nothing_has_no_scores(tmp_path):
+    with pytest.raises(TrainingError, match="toy_gan translates no slices"):
+        train_run("toy_gan", None, tmp_path, "smoke", metrics_every=1)
 
 
 def test_a_resumed_run_has_the_same_curves(two_patients, tmp_path):
