@@ -68,6 +68,12 @@ def checkpoints(run: Path) -> list[Path]:
     return sorted(path for path in Path(run).glob(f"{PREFIX}*") if path.is_dir())
 
 
+def last_step(run: Path) -> int:
+    """How many steps the newest checkpoint of a run has behind it; 0 where there is none."""
+    found = checkpoints(run)
+    return int(found[-1].name.removeprefix(PREFIX)) if found else 0
+
+
 def load_checkpoint(run: Path) -> tuple[dict, dict] | None:
     """(shared, this process' local) state of the newest checkpoint, or ``None`` where the run has none.
 

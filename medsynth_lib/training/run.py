@@ -16,7 +16,7 @@ from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.training import distributed
 from medsynth_lib.training.amp import choose_device
-from medsynth_lib.training.checkpoint import checkpoints, load_model
+from medsynth_lib.training.checkpoint import last_step, load_model
 from medsynth_lib.training.evaluate import Evaluation, evaluate
 from medsynth_lib.training.log import LossFile, MetricFile, ProgressBar, TensorBoard
 from medsynth_lib.training.profiles import Profile, profile
@@ -85,8 +85,7 @@ def train_run(
     if metrics_every and not (store and trainer.system.conditional):
         raise TrainingError(f"{system} translates no slices", where="metrics_every", rule="0", seen=metrics_every)
     if distributed.rank() == 0:
-        found = checkpoints(Path(run))
-        done = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
+        done = last_step(Path(run))
         board = TensorBoard(Path(run) / "tensorboard", done)
         trainer.callbacks = (ProgressBar(), LossFile(Path(run) / "losses.jsonl", done), board)
         if metrics_every:

@@ -23,7 +23,7 @@ from medsynth_lib.data.slices import SPLITS, SliceStore
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
-from medsynth_lib.training.checkpoint import checkpoints
+from medsynth_lib.training.checkpoint import last_step
 from medsynth_lib.training.evaluate import evaluate
 from medsynth_lib.training.experiments.alone import alone
 from medsynth_lib.training.experiments.grid import Evaluate, Job
@@ -50,9 +50,8 @@ def run_job(job: Job) -> bool:
     """
     store = SliceStore.open(job.store)
     with alone(job.run):
-        found = checkpoints(job.run)
-        first_step = int(found[-1].name.rsplit("-", 1)[1]) if found else 0
-        trainer = make_trainer(job.system, store, job.profile, job.run, (LossFile(job.run / LOSSES, first_step),))
+        losses = LossFile(job.run / LOSSES, last_step(job.run))
+        trainer = make_trainer(job.system, store, job.profile, job.run, (losses,))
         trainer.train()
     if trainer.step < trainer.config.steps:
         return False
