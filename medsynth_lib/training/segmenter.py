@@ -100,9 +100,10 @@ class SegmenterFeatures:
 
     def __call__(self, images: Tensor) -> Tensor:
         """``(B, 1, H, W)`` → ``(B, base_channels · 2^level)``."""
+        features = images.to(self.network.head.weight.device)
         for level, block in enumerate(self.network.encoder[: self.level + 1]):
-            images = block(self.network.pool(images) if level else images)
-        return images.mean(dim=(2, 3))
+            features = block(self.network.pool(features) if level else features)
+        return features.mean(dim=(2, 3)).to(images.device)
 
 
 def train_segmenter(
@@ -129,7 +130,7 @@ def train_segmenter(
         if (seen.get("prepared"), seen.get("source")) != (about["prepared"], modality):
             raise CheckpointError("the segmenter was trained on another store", where=run, fix="choose another folder")
     augmentation = Augmentation(rotation_deg=10.0, zoom=0.1, source_gain=0.1)
-    training = training or TrainConfig(steps=400, batch_size=8, ema=0.98, checkpoint_every=0)
+    training = training or TrainConfig(steps=800, batch_size=8, ema=0.99, checkpoint_every=0)
     data = PairedSlices(store, "train", source=modality, target=LABELS, augmentation=augmentation, seed=training.seed)
     torch.manual_seed(training.seed)
     return Trainer(Segmenter(config), data, training, run=run, about=about, callbacks=callbacks).train()

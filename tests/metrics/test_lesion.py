@@ -58,6 +58,25 @@ def test_a_lesion_painted_out_is_erased_in_the_liver_too(erased):
     assert found.lesions[erased].suv_max_error < -4
 
 
+def test_a_warm_organ_is_no_find():
+    """Liver above SUV 2.5: where a lesion was painted out there is still SUV 3, but no contrast."""
+    real = pet(suv=9.0)
+    real[ball(*LIVER) & (real < 5)] = 3.0
+    fake = np.where(MASKS[1], 3.0, real)
+    (score,) = compare_lesions(fake, real, MASKS[1:2], SPACING_MM).lesions
+    assert score.fake.suv_max == 3
+    assert score.visible
+    assert not score.found
+
+
+def test_a_lesion_below_the_threshold_is_no_find_whatever_its_contrast():
+    fake = pet(suv=2.4)
+    (score,) = compare_lesions(fake, pet(suv=4.0), MASKS[:1], SPACING_MM).lesions
+    assert score.fake.contrast > 0.41 * score.real.contrast
+    assert score.visible
+    assert not score.found
+
+
 def test_blur_lowers_suvmax_first_and_recall_later():
     records = [report(gaussian_filter(pet(), sigma)).record() for sigma in (0.01, 1.0, 2.0, 4.0, 8.0)]
     recalls, errors = ([one[name] for one in records] for name in ("lesion_recall", "suvmax_error"))
