@@ -14,6 +14,7 @@ from medsynth_lib.data.toy import RingOfGaussians
 from medsynth_lib.errors import CheckpointError, TrainingError
 from medsynth_lib.losses.adversarial import AdversarialLoss
 from medsynth_lib.metrics.divergence import LOG_4, game_value, jensen_shannon, optimal_logits
+from medsynth_lib.networks.dcgan import side
 from medsynth_lib.networks.perceptron import Perceptron
 from medsynth_lib.systems.gan import DCGAN, DCGANConfig, ToyGAN, ToyGANConfig
 from medsynth_lib.training.bench import noise_store
@@ -200,6 +201,12 @@ def test_each_network_of_the_toy_has_its_own_rate():
 
 
 # Runs
+
+
+@pytest.mark.parametrize("name", ["smoke", "lesson", "paper"])
+def test_a_profiles_slices_have_the_size_its_networks_make(name):
+    chosen = profile("dcgan", name)
+    assert chosen.size == side(chosen.system.depth)
 
 
 def test_toy_gan_is_trained_by_the_command_without_data_and_read_back(tmp_path, capsys):
