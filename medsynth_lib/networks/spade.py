@@ -48,29 +48,37 @@ def condition_map(labels: Tensor, noise: Tensor | None, noise_channels: int) -> 
         noise_channels: 0 for a generator without noise (003 table 4.4).
 
     Returns:
-        ``(B, classes + noise_channels, H, W)``.
+        ``(B, classes + noise_channels, H, W)``, in the number format and memory layout of the convolutions to come:
+        they are many, and each would convert it again.
 
     Raises:
         MedSynthError: the noise has another shape.
     """
-    batch, _, height, width = labels.shape
+    batch, classes, height, width = labels.shape
     if noise is None:
         noise = torch.randn(batch, noise_channels, dtype=labels.dtype, device=labels.device)
     if noise.shape != (batch, noise_channels):
         expected = f"({batch}, {noise_channels}): one vector per image"
         raise MedSynthError("noise of another shape", rule=expected, seen=tuple(noise.shape))
-    constant = noise.to(labels)[:, :, None, None].expand(-1, -1, height, width)
-    return torch.cat([labels, constant], dim=1)
+    kind = labels.device.type
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        labels = labels.to(torch.get_autocast_dtype(kind))
+    layout = torch.contiguous_format if labels.is_contiguous() else torch.channels_last
+    shape = (batch, classes + noise_channels, height, width)
+    condition = torch.empty(shape, dtype=labels.dtype, device=labels.device, memory_format=layout)
+    condition[:, :classes] = labels
+    condition[:, classes:] = noise[:, :, None, None]
+    return condition
 
 
 def at_height(condition: Tensor, height: int) -> Tensor:
     """``condition`` at a smaller size: nearest neighbour, so that one-hot stays one-hot.
 
-    >>> at_height(torch.arange(16).reshape(1, 1, 4, 4), 2).flatten().tolist()
-    [0, 2, 8, 10]
+    >>> at_height(torch.arange(16.0).reshape(1, 1, 4, 4), 2).flatten().tolist()
+    [0.0, 2.0, 8.0, 10.0]
     """
-    step = condition.shape[-2] // height
-    return condition[..., ::step, ::step]
+    width = condition.shape[-1] * height // condition.shape[-2]
+    return functional.interpolate(condition, size=(height, width)) if height < condition.shape[-2] else condition
 
 
 def check_sides(labels: Tensor, step: int, blocks: int) -> None:

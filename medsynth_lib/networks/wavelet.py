@@ -54,9 +54,11 @@ class WaveletGenerator(nn.Module):
         halvings = len(self.blocks) + 1
         check_sides(labels, 2**halvings, len(self.blocks))
         condition = condition_map(labels, noise, self.noise_channels)
-        bands = self.first(at_height(condition, labels.shape[-2] >> halvings))
+        sizes = [at_height(condition, labels.shape[-2] >> halving) for halving in range(halvings + 1)]
+        bands = self.first(sizes.pop())
         for block in self.blocks:
-            bands = block(bands, condition)
+            small = sizes.pop()
+            bands = block(bands, small, sizes[-1])
         return torch.tanh(inverse_haar(self.last(functional.leaky_relu(bands, 0.2))))
 
 
@@ -68,6 +70,9 @@ class WaveletBlock(nn.Module):
 
     Args:
         entering, leaving: image-space widths; the bands have 4 x as many channels.
+
+    Shape: bands ``(B, 4 · entering, h, w)``, condition at the sizes of the image before and after, ``(B, condition, 2h,
+    2w)`` and ``(B, condition, 4h, 4w)`` → ``(B, 4 · leaving, 2h, 2w)``.
     """
 
     def __init__(self, entering: int, leaving: int, condition: int, hidden: int, spectral_norm: bool):
@@ -81,9 +86,8 @@ class WaveletBlock(nn.Module):
             self.spade_skip = Spade(entering, condition, hidden)
             self.conv_skip = spectral(nn.Conv2d(4 * entering, 4 * leaving, 1, bias=False), spectral_norm)
 
-    def forward(self, bands: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, bands: Tensor, small: Tensor, large: Tensor) -> Tensor:
         image = inverse_haar(bands)
-        small, large = (at_height(condition, factor * image.shape[-2]) for factor in (1, 2))
         inner = self.conv_0(functional.leaky_relu(haar(self.spade_0(image, small)), 0.2))
         inner = self.spade_1(_double(inverse_haar(inner)), large)
         inner = self.conv_1(functional.leaky_relu(haar(inner), 0.2))

@@ -79,6 +79,17 @@ def test_condition_is_labels_beside_one_noise_vector_per_image():
     assert torch.equal(condition[:, 3:], noise.double()[:, :, None, None].expand(2, 5, 4, 6))
 
 
+def test_condition_has_the_format_and_layout_of_the_convolutions_to_come():
+    labels = one_hot(torch.randint(0, 3, (2, 4, 6)), 3).contiguous()
+    assert condition_map(labels, None, 5).is_contiguous()
+    with torch.autocast("cpu", torch.bfloat16):
+        condition = condition_map(labels.to(memory_format=torch.channels_last), None, 5)
+    assert condition.dtype is torch.bfloat16
+    assert torch.equal(condition[:, :3].double(), labels)
+    for height in (4, 2):
+        assert at_height(condition, height).is_contiguous(memory_format=torch.channels_last)
+
+
 def test_noise_is_drawn_anew_each_time_and_repeatable():
     labels = torch.zeros(1000, 1, 1, 1)
     torch.manual_seed(0)

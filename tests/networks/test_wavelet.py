@@ -111,5 +111,5 @@ def test_skip_doubles_the_image_and_not_the_bands():
     doubled = nn.functional.interpolate(image, scale_factor=2, mode="bilinear")
     average, details = pywt.dwt2(doubled.numpy(), "haar", axes=(-2, -1))
     with torch.no_grad():
-        output = block(bands, torch.zeros(1, CLASSES, 16, 16, dtype=torch.float64))
+        output = block(bands, *(torch.zeros(1, CLASSES, side, side, dtype=torch.float64) for side in (8, 16)))
     np.testing.assert_allclose(output.numpy(), np.concatenate([average, *details], axis=1), atol=1e-12)
