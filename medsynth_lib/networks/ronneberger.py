@@ -15,8 +15,8 @@ class RonnebergerUNet(nn.Module):
     """Two 3x3 convolutions per level; max pooling halves the image and doubles the width, 2x2 ups undo both.
 
     ``block``: twice Conv 3x3 → (norm) → ReLU; ``down``: max pooling 2x2; ``up``: ConvTranspose 2x2 stride 2 to half the
-    channels, joined with the block of the same size. The head is a 1x1 convolution without activation: outputs are any
-    number. Convolutions are padded, so the image keeps its size; the paper's shrink it.
+    channels, joined with the block of the same size. The head is a 1x1 convolution. Convolutions are padded, so the
+    image keeps its size; the paper's shrink it.
 
     Source: Ronneberger et al. 2015, §2; weights ~ N(0, sqrt(2 / fan-in)), §3. 31,031,875 parameters for 3→3 channels at
     the default width and depth, 48,484,563 with ``base_channels=80``.
@@ -26,6 +26,7 @@ class RonnebergerUNet(nn.Module):
         base_channels: width of the first level; doubles at each of the next.
         depth: number of levels; image sides must be multiples of ``2 ** (depth - 1)``.
         norm: ``"none"`` (the paper), ``"instance"`` (no scale or shift: as many parameters), or ``"batch"``.
+        output: ``"linear"`` (the paper: any number), or ``"clip"``, to [-1, 1].
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, H, W)``.
 
@@ -41,6 +42,7 @@ class RonnebergerUNet(nn.Module):
         base_channels: int = 64,
         depth: int = 5,
         norm: str = "none",
+        output: str = "linear",
     ):
         super().__init__()
         if depth < 2:
@@ -53,6 +55,7 @@ class RonnebergerUNet(nn.Module):
         self.decoder = nn.ModuleList(_block(2 * width, width, norm) for width in reversed(widths[:-1]))
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(widths[0], out_channels, 1)
+        self.output = {"linear": nn.Identity, "clip": nn.Hardtanh}[output]()
         he_init(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -64,7 +67,7 @@ class RonnebergerUNet(nn.Module):
         image = skips.pop()
         for up, block in zip(self.ups, self.decoder, strict=True):
             image = block(torch.cat([skips.pop(), up(image)], dim=1))
-        return self.head(image)
+        return self.output(self.head(image))
 
     def _check_sides(self, image: Tensor) -> None:
         step, sides = 2 ** (self.depth - 1), image.shape[-2:]
@@ -85,7 +88,7 @@ class RonnebergerCascade(nn.Module):
     Args:
         in_channels, out_channels: channels of source and target.
         stages: how many U-Nets (001 names 1 to 6).
-        base_channels, depth, norm: of each ``RonnebergerUNet``.
+        base_channels, depth, norm, output: of each ``RonnebergerUNet``.
 
     Shape: ``(B, in_channels, H, W)`` → a list of ``stages`` images ``(B, out_channels, H, W)``, the last one last.
 

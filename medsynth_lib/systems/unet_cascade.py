@@ -19,7 +19,7 @@ from medsynth_lib.systems.base import System
 class UNetCascadeConfig:
     """The CT→PET U-Net of 001: one stage of "approximately 50 million" parameters, MSE, Adam with L2 regularisation.
 
-    ``stages`` is 1 to 6 in 001. ``stage_weights`` are w_1 … w_K, one for each stage; empty means 1 for all. A weight of
+    ``stages`` is 1 to 6 in 001; ``norm`` and ``output`` are those of ``RonnebergerUNet``. ``stage_weights`` are w_1 … w_K, one for each stage; empty means 1 for all. A weight of
     0 leaves a stage's own loss out; it still learns through the stages after it, so the last one's must not be 0.
     """
 
@@ -29,6 +29,7 @@ class UNetCascadeConfig:
     generator_channels: int = 80
     depth: int = 5
     norm: str = "none"
+    output: str = "clip"
     stage_weights: tuple[float, ...] = ()
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
@@ -44,8 +45,10 @@ class UNetCascade(System):
     it, and without one the early stages of a deep cascade learn through all later ones (Lee et al. 2015, deep
     supervision).
 
-    The output has no activation. The minimum of a squared error is E[y | x], which lies in [-1, 1] as y does; a tanh
-    would reach the background's -1 only at infinity. ``translate`` clips: since y lies inside, that never adds error.
+    001 names no output activation. Every stage clips to [-1, 1] (``output="clip"``): the window's lower end is air, most
+    of every slice, and a clipped output is exactly -1 there. A linear one (``output="linear"``, clipped by ``translate``
+    alone) keeps noise of its own in the air; a tanh, which we tried and left out, reaches -1 only at infinity. Like
+    ReLU, clipping passes no gradient to pixels beyond the window; others that share their weights bring them back.
     """
 
     name = "unet_cascade"
@@ -60,6 +63,7 @@ class UNetCascade(System):
             base_channels=config.generator_channels,
             depth=config.depth,
             norm=config.norm,
+            output=config.output,
         )
         self.stage_weights = config.stage_weights or (1.0,) * config.stages
         if len(self.stage_weights) != config.stages or not self.stage_weights[-1] > 0 or min(self.stage_weights) < 0:

@@ -103,8 +103,9 @@ def test_weights_start_as_the_paper_says():
             weights = module.weight
             # inputs that add up to one output: a 2x2 up of stride 2 never overlaps itself
             inputs = weights.shape[0] if isinstance(module, nn.ConvTranspose2d) else weights[0].numel()
-            expected = math.sqrt(2 / inputs)
-            assert weights.std().item() == pytest.approx(expected, rel=5 / math.sqrt(2 * weights.numel()))
+            drawn = weights.numel() // (4 if isinstance(module, nn.ConvTranspose2d) else 1)  # an up's four start equal
+            # The sd of n normal numbers is known to 1/sqrt(2n): five of those.
+            assert weights.std().item() == pytest.approx(math.sqrt(2 / inputs), rel=5 / math.sqrt(2 * drawn))
             assert not module.bias.any()
 
 
@@ -116,6 +117,25 @@ def test_the_signal_neither_dies_nor_explodes_at_the_start():
     image /= image.square().mean().sqrt()
     with torch.no_grad():
         assert 0.05 < network(image).square().mean() < 20
+
+
+def test_ups_start_without_a_checkerboard():
+    """Each coarse pixel starts as four equal ones: what a constant image becomes is constant inside the border."""
+    torch.manual_seed(0)
+    network = RonnebergerUNet(base_channels=8, depth=3).double()
+    with torch.no_grad():
+        made = network(torch.ones(1, 1, 96, 96, dtype=torch.float64))[0, 0, 40:56, 40:56]
+    assert made.abs().mean() > 0.01
+    assert made.std() < 1e-12
+
+
+def test_output_is_any_number_or_clipped():
+    torch.manual_seed(0)
+    linear, bounded = (RonnebergerUNet(base_channels=4, depth=2, output=output) for output in ("linear", "clip"))
+    bounded.load_state_dict(linear.state_dict())
+    image = 10 * torch.randn(1, 1, 16, 16)
+    assert linear(image).abs().max() > 1
+    assert torch.equal(bounded(image), linear(image).clamp(-1, 1))
 
 
 def test_every_stage_sees_the_source_and_the_image_before():

@@ -8,7 +8,7 @@ from medsynth_lib.conventions import Batch
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.systems.unet_cascade import UNetCascade, UNetCascadeConfig
 
-SMALL = {"generator_channels": 4, "depth": 3}
+SMALL = {"generator_channels": 4, "depth": 3, "output": "linear"}
 
 
 def make(**changes) -> UNetCascade:
@@ -32,6 +32,7 @@ def stages_by_hand(system: UNetCascade, source: torch.Tensor) -> list[np.ndarray
     return made
 
 
+@pytest.mark.parametrize("output", ["linear", "clip"])
 @pytest.mark.parametrize(
     ("stages", "weights", "expected"),
     [
@@ -40,8 +41,8 @@ def stages_by_hand(system: UNetCascade, source: torch.Tensor) -> list[np.ndarray
         (3, (0.25, 0.0, 2.0), {1: 0.25, 3: 2.0}),
     ],
 )
-def test_losses_are_the_weighted_squared_errors_of_the_stages(batch, stages, weights, expected):
-    system = make(stages=stages, stage_weights=weights)
+def test_losses_are_the_weighted_squared_errors_of_the_stages(batch, stages, weights, expected, output):
+    system = make(stages=stages, stage_weights=weights, output=output)
     made = stages_by_hand(system, batch.source)
     ((name, terms),) = system.phases(batch, 0)
     assert name == "generator"
@@ -73,13 +74,21 @@ def test_clipping_never_adds_error(batch):
     assert after.sum() < before.sum()
 
 
-def test_an_error_outside_the_window_still_teaches(batch):
-    """A loss on the clipped image would have no gradient where the network overshoots."""
-    system = make()
-    torch.nn.init.constant_(system.generator.stages[0].head.bias, 5.0)
-    ((_, terms),) = system.phases(batch, 0)
-    terms["stage_1"].backward()
-    assert system.generator.stages[0].head.bias.grad.item() > 1
+def test_a_clipped_output_is_what_is_delivered_and_learns_nothing_beyond_the_window(batch):
+    """Far below the window, air is exactly -1 and the loss is flat: nothing moves. A linear output still learns."""
+    learnt = {}
+    for output in ("clip", "linear"):
+        system = make(output=output)
+        head = system.generator.stages[0].head
+        torch.nn.init.constant_(head.bias, -50.0)
+        ((_, terms),) = system.phases(batch, 0)
+        terms["stage_1"].backward()
+        learnt[output] = head.bias.grad.abs().item()
+        with torch.no_grad():
+            assert bool((system.translate(batch.source) == -1).all())
+            assert bool((system.generator(batch.source)[-1] == -1).all()) == (output == "clip")
+    assert learnt["clip"] == 0
+    assert learnt["linear"] > 1
 
 
 def test_the_first_step_is_adam_with_l2_regularisation_by_hand(batch):
