@@ -19,8 +19,9 @@ from medsynth_lib.systems.base import System
 class UNetCascadeConfig:
     """The CT→PET U-Net of 001: one stage of "approximately 50 million" parameters, MSE, Adam with L2 regularisation.
 
-    ``stages`` is 1 to 6 in 001; ``norm`` and ``output`` are those of ``RonnebergerUNet``. ``stage_weights`` are w_1 … w_K, one for each stage; empty means 1 for all. A weight of
-    0 leaves a stage's own loss out; it still learns through the stages after it, so the last one's must not be 0.
+    ``stages`` is 1 to 6 in 001; ``norm`` and ``output`` are those of ``RonnebergerUNet``. ``stage_weights`` are
+    w_1 … w_K, one for each stage; empty means 1 for all. A weight of 0 leaves a stage's own loss out; it still learns
+    through the stages after it, so the last one's must not be 0.
     """
 
     source_channels: int = 1
@@ -45,10 +46,10 @@ class UNetCascade(System):
     it, and without one the early stages of a deep cascade learn through all later ones (Lee et al. 2015, deep
     supervision).
 
-    001 names no output activation. Every stage clips to [-1, 1] (``output="clip"``): the window's lower end is air, most
-    of every slice, and a clipped output is exactly -1 there. A linear one (``output="linear"``, clipped by ``translate``
-    alone) keeps noise of its own in the air; a tanh, which we tried and left out, reaches -1 only at infinity. Like
-    ReLU, clipping passes no gradient to pixels beyond the window; others that share their weights bring them back.
+    001 names no output activation. Every stage clips to [-1, 1] (``output="clip"``): the window's lower end is air,
+    most of every slice, and a clipped output is exactly -1 there. A linear one (``output="linear"``, clipped by
+    ``translate`` alone) keeps noise of its own in the air; a tanh, which we tried and left out, reaches -1 only at
+    infinity. Like ReLU, clipping passes no gradient to pixels beyond the window; others that share their weights do.
     """
 
     name = "unet_cascade"
