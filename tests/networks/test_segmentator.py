@@ -51,6 +51,15 @@ def test_fine_detail_survives_through_the_skips():
     assert change[16, 16] > 3 * change.median()
 
 
+def test_the_first_convolution_reads_the_image_itself():
+    """An activation there would dim everything darker than zero."""
+    network, read = narrow(), []
+    network.downs[0].conv_0.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0]))
+    image = torch.randn(1, 2, 16, 16)
+    network(image)
+    assert torch.equal(read[0], image)
+
+
 def test_every_parameter_learns():
     network = narrow()
     network(torch.randn(2, 2, 32, 32)).square().sum().backward()
