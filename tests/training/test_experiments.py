@@ -12,19 +12,26 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from medsynth_lib.cli import main
+from medsynth_lib.data.datasets import PairedSlices
+from medsynth_lib.data.slices import INDEX, SliceStore
 from medsynth_lib.errors import InputError, TrainingError
+from medsynth_lib.training.bench import noise_store
 from medsynth_lib.training.checkpoint import checkpoints
-from medsynth_lib.training.experiments import EXPERIMENTS, cell, find_experiment, runner
+from medsynth_lib.training.config import TrainConfig
+from medsynth_lib.training.experiments import EXPERIMENTS, cell, find_experiment, runner, scores
 from medsynth_lib.training.experiments.grid import Cell, Experiment, Job, training_fingerprint
 from medsynth_lib.training.experiments.report import table_rows, write_report
 from medsynth_lib.training.experiments.runner import Outcome, run_experiment
 from medsynth_lib.training.experiments.scores import SCORES
+from medsynth_lib.training.segmenter import train_segmenter
 from tests.data.cohort_factory import write_cohort
 
 TINY = {"generator_channels": 2, "depth": 5, "discriminator_channels": 2, "discriminator_layers": 1}
@@ -250,7 +257,17 @@ def test_figure_is_there_with_words_for_who_cannot_see_it(outcome):
     assert (outcome.folder / "figure.png").read_bytes().startswith(b"\x89PNG")
     alt = re.search(r"!\[(.*)\]\(figure.png\)", text)[1]
     best = max((row for row in table_rows(outcome) if row.cell), key=lambda row: statistics.fmean(row.values["psnr"]))
-    assert f"Highest PSNR: {best.label}, {statistics.fmean(best.values['psnr']):.2f} dB" in alt
+    assert f"Highest PSNR: {best.label}, {statistics.fmean(best.values['psnr']):.2f} dB; best baseline: " in alt
+
+
+def test_cells_of_different_tasks_are_told_by_their_margins_and_have_baselines_each(outcome):
+    results = [one for one in outcome.results if one["seed"] == 0]
+    other = {**results[0], "unit": "SUVbw", "data": {**results[0]["data"], "task": "CT→PET"}}
+    mixed = replace(outcome, results=(other, *results[1:]))
+    text = write_report(mixed)
+    assert f"L1 {other['margins']['psnr']:+.2f} dB, L1 + GAN " in re.search(r"!\[(.*)\]\(figure.png\)", text)[1]
+    assert "| look-up table, CT→PET | CT→PET | SUVbw |" in text
+    assert "| look-up table, PET→CT | PET→CT | HU |" in text
 
 
 def test_one_seed_has_no_sd_and_none_finished_still_tells_why(outcome):
@@ -318,6 +335,51 @@ def test_scores_are_kept_beside_the_metrics(outcome, cohort, monkeypatch, tmp_pa
     table = write_report(Outcome(GRID, tmp_path, (found,), {}))
     assert "| bias |" in table
     assert "| 0.25 |" in table
+
+
+def split_store(folder, source, target):
+    """Noise of two patients, one to train on and one to test on."""
+    noise_store(folder, 32, slices=8, source=source, target=target, patients=2)
+    index = json.loads((folder / INDEX).read_text())
+    index["patients"][1]["split"] = "test"
+    (folder / INDEX).write_text(json.dumps(index))
+    return SliceStore.open(folder)
+
+
+def translator(store, end):
+    """A system that gives the test patient's own slices of ``end``, in order."""
+    batches = iter([getattr(batch, end) for _ in range(9) for batch in PairedSlices(store, "test").in_order()])
+    return SimpleNamespace(name="made", translate=lambda source: next(batches))
+
+
+def test_organs_of_the_real_images_are_at_the_ceiling_and_no_distance_away(tmp_path, monkeypatch):
+    (tmp_path / "stores" / "one").mkdir(parents=True)
+    store = split_store(tmp_path / "stores" / "one", "LABELS", "MR")
+    brief = TrainConfig(steps=2, batch_size=2, ema=0.5, checkpoint_every=0, amp="off")
+    monkeypatch.setattr(scores, "train_segmenter", partial(train_segmenter, training=brief))
+    real = scores.organs(translator(store, "target"), store)
+    assert real["miou"] == real["miou_of_real_images"]
+    assert real["course_frechet"] == pytest.approx(0, abs=1e-6)
+    kept = (tmp_path / "segmenters" / "one" / "model.safetensors").stat().st_mtime_ns
+    other = scores.organs(translator(store, "source"), store)
+    assert other["course_frechet"] > 1e-4
+    assert other["miou_of_real_images"] == real["miou_of_real_images"]
+    assert (tmp_path / "segmenters" / "one" / "model.safetensors").stat().st_mtime_ns == kept
+
+
+def test_a_store_without_labels_has_no_score_of_organs(tmp_path):
+    store = split_store(tmp_path, "MR", "CT")
+    assert scores.organs(translator(store, "target"), store) == {}
+
+
+def test_enhancement_left_as_it_is_has_the_whole_error_and_a_perfect_system_none(tmp_path):
+    store = split_store(tmp_path, "CECT", "CT")
+    perfect, same = (scores.enhancement(translator(store, end), store) for end in ("target", "source"))
+    assert perfect["enhanced_mae_hu"] == pytest.approx(0, abs=1e-3)
+    source, target = (store[word][4:].astype(float) for word in ("CECT", "CT"))  # inside the windows: noise fills them
+    inside = same["enhanced_mae_hu"], same["outside_mae_hu"]
+    assert min(inside) <= np.abs(source - target).mean() <= max(inside)
+    assert same["enhanced_mae_hu"] > 100
 
 
 def test_mistakes_are_told_before_anything_runs(cohort, tmp_path):

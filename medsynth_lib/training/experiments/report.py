@@ -232,16 +232,18 @@ def _csv(lines: Iterable[Sequence[object]]) -> str:
 
 
 def figure_alt(title: str, rows: Sequence[Row]) -> str:
-    """What the figure shows, in words: the best cell and the best baseline."""
+    """What the figure shows, in words: the best cell and the best baseline; of several tasks, the cells' margins."""
     cells = [row for row in rows if row.cell]
-    best = max(cells, key=lambda row: mean_and_sd(row.values["psnr"]).mean)
     lead = f"{title}: PSNR, SSIM and MAE of {len(cells)} cells as dots, one small dot per seed. "
-    words = f"Highest PSNR: {best.label}, {mean_and_sd(best.values['psnr']).mean:.2f} dB"
-    others = [row for row in rows if not row.cell and row.task == best.task]
-    if others:
-        baseline = max(others, key=lambda row: row.values["psnr"][0])
-        words += f"; best baseline of its task: {baseline.label}, {baseline.values['psnr'][0]:.2f} dB"
-    return lead + words + "."
+    if len({row.task for row in cells}) > 1:
+        margins = (f"{row.label} {mean_and_sd(row.margins['psnr']).mean:+.2f} dB" for row in cells)
+        return f"{lead}PSNR beside the best baseline of each task: {', '.join(margins)}."
+    best = max(cells, key=lambda row: mean_and_sd(row.values["psnr"]).mean)
+    baseline = max((row for row in rows if not row.cell), key=lambda row: row.values["psnr"][0])
+    return (
+        f"{lead}Highest PSNR: {best.label}, {mean_and_sd(best.values['psnr']).mean:.2f} dB; best baseline: "
+        f"{baseline.label}, {baseline.values['psnr'][0]:.2f} dB."
+    )
 
 
 def figure_png(title: str, rows: Sequence[Row]) -> bytes:

@@ -64,6 +64,7 @@ def enhancement(system: System, store: SliceStore) -> dict[str, float]:
 SCORES: dict[str, Score] = {"organs": organs, "enhancement": enhancement}
 
 
+@torch.enable_grad()
 def _segmenter(store: SliceStore) -> Segmenter:
     folder = store.path.parent.parent / "segmenters" / store.path.name
     with alone(folder):
