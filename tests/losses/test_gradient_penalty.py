@@ -85,3 +85,11 @@ def test_the_images_keep_no_gradient_and_the_caller_no_flag():
     r1_penalty(judge, images).backward()
     assert not images.requires_grad
     assert images.grad is None
+
+
+def test_every_weight_gets_a_gradient_if_only_zero():
+    """``DistributedDataParallel`` waits for them all."""
+    judge, images = nn.Sequential(nn.Flatten(), nn.Linear(16, 1)), torch.randn(2, 1, 4, 4)
+    r1_penalty(judge, images).backward()
+    assert judge[1].bias.grad.item() == 0
+    assert judge[1].weight.grad.abs().sum() > 0
