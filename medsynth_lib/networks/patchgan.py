@@ -19,19 +19,20 @@ class PatchGAN(nn.Module):
         in_channels: channels judged together; for a conditional GAN, source and target channels.
         base_channels: width of the first convolution; doubles up to 8 x.
         layers: stride-2 convolutions; receptive field 16, 34, 70, 142, 286 for 1 ... 5.
-        norm: ``"batch"`` (pix2pix) or ``"instance"`` (CycleGAN; no scale, and biases in the convolutions).
+        norm: ``"batch"`` (pix2pix), ``"instance"`` (CycleGAN; no scale, and biases in the convolutions), or ``"none"``,
+            which learns sooner where most of an image is air: a norm takes its mean and variance from that.
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, 1, h, w)``, h = 30 for H = 256.
     """
 
     def __init__(self, in_channels: int = 2, *, base_channels: int = 64, layers: int = 3, norm: str = "batch"):
         super().__init__()
-        normalise = {"batch": nn.BatchNorm2d, "instance": lambda channels: InstanceNorm()}[norm]
+        normalise = {"batch": nn.BatchNorm2d, "instance": lambda channels: InstanceNorm(), "none": nn.Identity}[norm]
         widths = [base_channels * min(2**level, 8) for level in range(layers + 1)]
         blocks: list[nn.Module] = [nn.Conv2d(in_channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for level in range(1, layers + 1):
             stride = 2 if level < layers else 1
-            convolution = nn.Conv2d(widths[level - 1], widths[level], 4, stride, 1, bias=norm == "instance")
+            convolution = nn.Conv2d(widths[level - 1], widths[level], 4, stride, 1, bias=norm != "batch")
             blocks += [convolution, normalise(widths[level]), nn.LeakyReLU(0.2)]
         self.model = nn.Sequential(*blocks, nn.Conv2d(widths[-1], 1, 4, 1, 1))
         normal_init(self)

@@ -24,7 +24,7 @@ class CycleGANConfig:
     """CycleGAN as in Zhu et al. 2017, for grey images; the defaults are the paper's networks at 256x256.
 
     ``identity_weight`` is relative to ``cycle_weight``, as in the authors' code; 0 leaves the term out, and its two
-    forwards with it.
+    forwards with it. ``learning_rate`` is the generators'.
     """
 
     source_channels: int = 1
@@ -33,11 +33,13 @@ class CycleGANConfig:
     blocks: int = 9
     discriminator_channels: int = 64
     discriminator_layers: int = 3
+    discriminator_norm: str = "instance"
     adversarial: str = "lsgan"
     cycle_weight: float = 10.0
     identity_weight: float = 0.5
     pool_size: int = 50
     learning_rate: float = 2e-4
+    discriminator_learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
 
     def __post_init__(self):
@@ -73,11 +75,15 @@ class CycleGAN(System):
         super().__init__(config)
         source, target = config.source_channels, config.target_channels
         shape = {"base_channels": config.generator_channels, "blocks": config.blocks}
-        judge = {"base_channels": config.discriminator_channels, "layers": config.discriminator_layers}
+        judge = {
+            "base_channels": config.discriminator_channels,
+            "layers": config.discriminator_layers,
+            "norm": config.discriminator_norm,
+        }
         self.to_target = ResNetGenerator(source, target, **shape)
         self.to_source = ResNetGenerator(target, source, **shape)
-        self.target_discriminator = PatchGAN(target, **judge, norm="instance")
-        self.source_discriminator = PatchGAN(source, **judge, norm="instance")
+        self.target_discriminator = PatchGAN(target, **judge)
+        self.source_discriminator = PatchGAN(source, **judge)
         self.adversarial = AdversarialLoss(config.adversarial)
         self.target_pool, self.source_pool = ReplayPool(config.pool_size), ReplayPool(config.pool_size)
 
@@ -86,6 +92,13 @@ class CycleGAN(System):
             "generators": (self.to_target, self.to_source),
             "discriminators": (self.target_discriminator, self.source_discriminator),
         }
+
+    def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
+        optimizer = super().optimizer(name, fused=fused)
+        if name == "discriminators":
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.discriminator_learning_rate
+        return optimizer
 
     def phases(self, batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
         source, target = batch.source, batch.target

@@ -9,7 +9,13 @@ from medsynth_lib.networks.patchgan import PatchGAN, receptive_field
 
 @pytest.mark.parametrize(
     ("channels", "norm", "parameters"),
-    [(2, "batch", 2_764_609), (6, "batch", 2_768_705), (1, "instance", 2_762_689), (3, "instance", 2_764_737)],
+    [
+        (2, "batch", 2_764_609),
+        (6, "batch", 2_768_705),
+        (1, "instance", 2_762_689),
+        (3, "instance", 2_764_737),
+        (1, "none", 2_762_689),
+    ],
 )
 def test_parameter_count_is_that_of_the_papers(channels, norm, parameters):
     with torch.device("meta"):

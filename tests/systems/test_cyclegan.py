@@ -211,6 +211,12 @@ def test_each_direction_has_a_pool_of_its_own_fakes():
     assert [len(pool.images) for pool in system.pools().values()] == [4, 4]
 
 
+def test_each_part_has_its_own_learning_rate():
+    system = make(learning_rate=1e-3, discriminator_learning_rate=3e-3)
+    rates = {name: system.optimizer(name).param_groups[0]["lr"] for name in system.parts()}
+    assert rates == {"generators": 1e-3, "discriminators": 3e-3}
+
+
 def test_a_step_that_fails_leaves_nothing_frozen(batch):
     system = make()
     phases = system.phases(batch, 0)
