@@ -26,7 +26,7 @@ class RonnebergerUNet(nn.Module):
         base_channels: width of the first level; doubles at each of the next.
         depth: number of levels; image sides must be multiples of ``2 ** (depth - 1)``.
         norm: ``"none"`` (the paper), ``"instance"`` (no scale or shift: as many parameters), or ``"batch"``.
-        output: ``"linear"`` (the paper: any number), or ``"clip"``, to [-1, 1].
+        output: ``"linear"`` (the paper: any number), or ``"clip"`` (``Clip``).
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, H, W)``.
 
@@ -55,7 +55,7 @@ class RonnebergerUNet(nn.Module):
         self.decoder = nn.ModuleList(_block(2 * width, width, norm) for width in reversed(widths[:-1]))
         self.pool = nn.MaxPool2d(2)
         self.head = nn.Conv2d(widths[0], out_channels, 1)
-        self.output = {"linear": nn.Identity, "clip": nn.Hardtanh}[output]()
+        self.output = {"linear": nn.Identity, "clip": Clip}[output]()
         he_init(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -77,6 +77,18 @@ class RonnebergerUNet(nn.Module):
                 seen=tuple(sides),
                 fix="choose another size in `prepare`, or a smaller depth",
             )
+
+
+class Clip(nn.Module):
+    """Values clipped to [-1, 1], whose gradient passes as if they were not.
+
+    ŷ = min(max(z, -1), 1), ∂ŷ/∂z = 1. The squared error then moves z by 2 (ŷ - y): not at all where z lies beyond the
+    window on the same side as y, and back towards y wherever ŷ is wrong. The derivative of clipping itself, 0 out there,
+    would leave a network whose every output has fallen below -1 there for good: without a norm, the first steps do that.
+    """
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.clamp(-1, 1).detach() + (image - image.detach())  # exact: the bracket is 0
 
 
 class RonnebergerCascade(nn.Module):

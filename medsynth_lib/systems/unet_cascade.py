@@ -49,7 +49,7 @@ class UNetCascade(System):
     001 names no output activation. Every stage clips to [-1, 1] (``output="clip"``): the window's lower end is air,
     most of every slice, and a clipped output is exactly -1 there. A linear one (``output="linear"``, clipped by
     ``translate`` alone) keeps noise of its own in the air; a tanh, which we tried and left out, reaches -1 only at
-    infinity. Like ReLU, clipping passes no gradient to pixels beyond the window; others that share their weights do.
+    infinity. The gradient passes as if nothing were clipped (``Clip``): no pixel is lost beyond the window.
     """
 
     name = "unet_cascade"

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from medsynth_lib.errors import MedSynthError
-from medsynth_lib.networks.ronneberger import RonnebergerCascade, RonnebergerUNet
+from medsynth_lib.networks.ronneberger import Clip, RonnebergerCascade, RonnebergerUNet
 from medsynth_lib.systems.models import multiply_accumulates
 
 
@@ -164,3 +164,12 @@ def test_stages_do_not_share_weights():
     cascade = RonnebergerCascade(stages=6, base_channels=1, depth=2)
     one, two = RonnebergerUNet(1, 1, base_channels=1, depth=2), RonnebergerUNet(2, 1, base_channels=1, depth=2)
     assert count(cascade) == count(one) + 5 * count(two)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_clip_is_exact_forwards_and_unseen_backwards(dtype):
+    image = (3 * torch.randn(1000)).to(dtype).requires_grad_()
+    clipped = Clip()(image)
+    assert torch.equal(clipped, image.detach().clamp(-1, 1))
+    clipped.sum().backward()
+    assert torch.equal(image.grad, torch.ones_like(image))
