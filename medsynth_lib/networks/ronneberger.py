@@ -83,8 +83,8 @@ class Clip(nn.Module):
     """Values clipped to [-1, 1], whose gradient passes as if they were not.
 
     ŷ = min(max(z, -1), 1), ∂ŷ/∂z = 1. The squared error then moves z by 2 (ŷ - y): not at all where z lies beyond the
-    window on the same side as y, and back towards y wherever ŷ is wrong. The derivative of clipping itself, 0 out there,
-    would leave a network whose every output has fallen below -1 there for good: without a norm, the first steps do that.
+    window on the same side as y, and back towards y wherever ŷ is wrong. The derivative of clipping itself is 0 out
+    there: a network whose every output has fallen below -1 would stay, and without a norm the first steps do that.
     """
 
     def forward(self, image: Tensor) -> Tensor:
