@@ -18,7 +18,7 @@ from medsynth_lib.training.experiments.runner import Outcome
 #: What ``heading`` does not know: figures of papers, and scores.
 HEADINGS = {
     "fid": "FID", "lpips": "LPIPS", "miou": "mIoU", "miou_of_real_images": "mIoU of real images",
-    "course_frechet": "course Fréchet distance",
+    "course_frechet": "course Fréchet distance", "ssim_003": "SSIM as 003 computes it",
 }  # fmt: skip
 MARGINS = ("psnr", "ssim", "mae")
 #: Okabe and Ito's blue, orange and green: told apart by colour-blind readers.
@@ -127,7 +127,7 @@ def markdown(outcome: Outcome, rows: Sequence[Row], alt: str) -> str:
     experiment = outcome.experiment
     parts = [f"# {experiment.title}", experiment.question, f"Stands beside: {experiment.stands_beside}."]
     if rows:
-        parts += [_table(rows), _how_to_read(rows), *_data(outcome.results)]
+        parts += [_table(rows), _how_to_read(rows, outcome.results), *_data(outcome.results)]
     if experiment.paper_data and any(row.paper for row in rows):
         parts.append(f"**The paper's numbers are of other data.** {experiment.paper_data}")
     if alt:
@@ -166,15 +166,15 @@ def _heading(name: str, unit: str) -> str:
     return HEADINGS.get(name) or heading(name, unit)
 
 
-def _how_to_read(rows: Sequence[Row]) -> str:
+def _how_to_read(rows: Sequence[Row], results: Sequence[dict]) -> str:
     seeds = sorted({seed for row in rows for seed in row.seeds})
-    spread = (
-        "*± is the sample sd over these training seeds*, not over patients" if len(seeds) > 1 else "one seed, no sd"
-    )
+    over = "*± is the sample sd over these training seeds*, not over patients" if len(seeds) > 1 else "one seed, no sd"
+    fitted = ", and are fitted on pairs of the training patients even where the system is given none"
+    unpaired = "" if all(one["paired"] for one in results) else fitted
     return (
         f"Each value: mean over slices of a patient, mean over patients, then mean over training seeds "
-        f"{', '.join(map(str, seeds))}; {spread}. Δ: ahead of the best baseline (positive is better, for MAE too). "
-        "Baselines have no seed."
+        f"{', '.join(map(str, seeds))}; {over}. Δ: ahead of the best baseline (positive is better, for MAE too). "
+        f"Baselines have no seed{unpaired}."
     )
 
 
