@@ -19,8 +19,8 @@ class PatchGAN(nn.Module):
         in_channels: channels judged together; for a conditional GAN, source and target channels.
         base_channels: width of the first convolution; doubles up to 8 x.
         layers: stride-2 convolutions; receptive field 16, 34, 70, 142, 286 for 1 ... 5.
-        norm: ``"batch"`` (pix2pix), ``"instance"`` (CycleGAN; no scale, and biases in the convolutions), or ``"none"``,
-            which learns sooner where most of an image is air: a norm takes its mean and variance from that.
+        norm: ``"batch"`` (pix2pix), ``"instance"`` (CycleGAN; no scale, and biases in the convolutions), or ``"none"``
+            (biases in the convolutions).
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, 1, h, w)``, h = 30 for H = 256.
     """

@@ -17,7 +17,7 @@ PROFILES = {
     ),
     "lesson": Profile(
         96,
-        # In minutes the discriminators are what lags behind: no norm, and twice the generators' rate.
+        # The discriminators stay near chance for hundreds of steps: twice the generators' rate, no norm (one run each).
         CycleGANConfig(
             generator_channels=16,
             blocks=4,
