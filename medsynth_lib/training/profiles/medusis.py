@@ -41,11 +41,15 @@ PROFILES = {
             segmentator_depth=4,
             discriminator_multiplier=0.25,
             discriminator_channels=64,
-            learning_rate=1e-3,
+            # R1 sums over pixels: what is right at 256x256 is 16 times less at 64x64. Held back by 10, a discriminator of
+            # half the width that learnt half as fast as now never said which tissue belongs where.
+            r1_weight=0.5,
+            # In the order of the public code: the discriminator learns fastest, the generator slowest.
+            learning_rate=5e-4,
             segmentator_learning_rate=1e-3,
-            discriminator_learning_rate=2e-3,
+            discriminator_learning_rate=2.5e-3,
         ),
-        TrainConfig(steps=1500, batch_size=8, checkpoint_every=250, channels_last=False),
+        TrainConfig(steps=1600, batch_size=4, decay_from=0.7, checkpoint_every=200, channels_last=False),
         Augmentation(rotation_deg=10.0, zoom=0.05),
         **TASK,
     ),
