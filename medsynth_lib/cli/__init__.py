@@ -17,7 +17,15 @@ import tyro
 from tyro.extras import SubcommandApp
 
 from medsynth_lib import __version__
-from medsynth_lib.cli import data, experiment, lessons, phantom, training  # noqa: F401, importing registers their subcommands
+from medsynth_lib.cli import (  # noqa: F401, importing registers their subcommands
+    data,
+    experiment,
+    labels,
+    lessons,
+    phantom,
+    public,
+    training,
+)
 from medsynth_lib.cli.app import app
 from medsynth_lib.errors import MedSynthError
 

@@ -58,6 +58,7 @@ def prepare(
     out: Path,
     source: str = "PET",
     target: str = "CT",
+    also: str = "",
     size: int = 256,
     fov_mm: float | None = None,
     pairing: Literal["resample", "position"] = "resample",
@@ -74,8 +75,9 @@ def prepare(
     Args:
         cohort: A folder of patients (DICOM or NIfTI).
         out: The slice store to write.
-        source: The image given: CT, CECT, PET or MR.
+        source: The image given: CT, CECT, PET, MR or LABELS.
         target: The image wanted.
+        also: Further images to keep on the same pixels, as LABELS; several separated by commas.
         size: Slices are size x size pixels.
         fov_mm: Side of the square shown, in mm; fitted to each patient's body by default.
         pairing: resample: put the source on the target's planes. position: use planes as they are, in pairs.
@@ -91,6 +93,7 @@ def prepare(
     config = PrepareConfig(
         source=source,
         target=target,
+        also=tuple(word.strip() for word in also.split(",") if word.strip()),
         size=size,
         fov_mm=fov_mm,
         pairing=pairing,
