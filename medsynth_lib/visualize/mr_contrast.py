@@ -55,8 +55,8 @@ def mr_contrast(codes: np.ndarray, scanner: MRScanner) -> Figure:
     axes[0].set_axis_off()
     flip = "" if scanner.sequence == "spin echo" else f", flip {scanner.flip_deg:.0f}°"
     axes[0].set_title(f"TR {scanner.tr_ms:.0f}, TE {scanner.te_ms:.0f} ms{flip}", fontsize=10)
-    _curve(axes[1], "tr_ms", np.linspace(1, max(5000, 1.1 * scanner.tr_ms), 200), scanner, "ready after TR (T1)")
-    _curve(axes[2], "te_ms", np.linspace(0.1, max(200, 1.1 * scanner.te_ms), 200), scanner, "left after TE (T2)")
+    _curve(axes[1], "tr_ms", np.linspace(1, max(5000, 1.1 * scanner.tr_ms), 100), scanner, "ready after TR (T1)")
+    _curve(axes[2], "te_ms", np.linspace(0.1, max(200, 1.1 * scanner.te_ms), 50), scanner, "left after TE (T2)")
     for position, (name, value) in enumerate(shown_signals(scanner).items()):
         axes[3].barh(position, value, color=SHOWN[name][1])
     axes[3].set_yticks(range(len(SHOWN)), ["CSF" if name.endswith("fluid") else name for name in SHOWN], fontsize=9)
