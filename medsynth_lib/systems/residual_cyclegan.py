@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from medsynth_lib.conventions import Batch, LossTerms
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.losses.adversarial import AdversarialLoss
-from medsynth_lib.losses.reconstruction import l1
+from medsynth_lib.losses.reconstruction import l1, l2
 from medsynth_lib.networks.patchgan import PatchGAN
-from medsynth_lib.networks.unet import UNetGenerator
+from medsynth_lib.networks.ronneberger import RonnebergerUNet
 from medsynth_lib.systems.base import System, frozen
 from medsynth_lib.systems.replay_pool import ReplayPool
 
@@ -23,16 +23,16 @@ class ResidualCycleGANConfig:
     """The residual CycleGAN of lecture 002: U-Nets that predict a change, three discriminators, LSGAN.
 
     ``residual=False`` lets the U-Nets draw the whole image. ``pair_discriminator=False`` leaves out D_C, and with it
-    the only term that needs pairs. The lecture names λ1 and λ2 (``cycle_weight`` and ``identity_weight``, each on its
-    own scale) without values, and gives no widths, rates, norm or replay pool: these are CycleGAN's (Zhu et al. 2017)
-    with pix2pix' U-Net.
+    the only term that needs pairs. ``pair_weight`` λ3 adds (G(x) − y)² + (F(y) − x)², which is not the lecture's:
+    where pairs are at hand it teaches sooner than D_C does. It is off by default. The lecture names λ1 and λ2
+    (``cycle_weight`` and ``identity_weight``, each on its own scale) without values, and gives no widths, rates,
+    norm or replay pool: these are CycleGAN's (Zhu et al. 2017) with the original U-Net (Ronneberger et al. 2015).
     """
 
     source_channels: int = 1
     target_channels: int = 1
     generator_channels: int = 64
-    depth: int = 8
-    dropout: float = 0.0
+    depth: int = 5
     discriminator_channels: int = 64
     discriminator_layers: int = 3
     residual: bool = True
@@ -40,6 +40,7 @@ class ResidualCycleGANConfig:
     adversarial: str = "lsgan"
     cycle_weight: float = 10.0
     identity_weight: float = 5.0
+    pair_weight: float = 0.0
     pool_size: int = 50
     learning_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
@@ -71,14 +72,14 @@ class ResidualCycleGAN(System):
     F(y) = y + f(y) (fake CECT) as ``to_target`` and ``to_source``, and ``config.adversarial`` LSGAN:
 
     * generators: [D_y(G(x)) − 1]² + [D_x(F(y)) − 1]² + [D_C(x, G(x)) − 1]² + [D_C(F(y), y) − 1]²
-      + λ1 (|F(G(x)) − x| + |G(F(y)) − y|) + λ2 (|F(x) − x| + |G(y) − y|);
+      + λ1 (|F(G(x)) − x| + |G(F(y)) − y|) + λ2 (|F(x) − x| + |G(y) − y|) + λ3 E[(G(x) − y)² + (F(y) − x)²];
     * D_x and D_y: ½ [D(real) − 1]² + ½ D(fake)² each;
     * D_C: ½ [D_C(x, y) − 1]² + ½ · ½ [D_C(x, G(x))² + D_C(F(y), y)²].
 
     D_C is shown real pairs, so with ``config.pair_discriminator`` source and target must show the same slice; no other
     term needs that. Fakes come to the discriminators through a replay pool each.
 
-    x + g(x) may leave [-1, 1], by 1 at most. Only ``translate`` clips it: clipped in training, a pixel beyond the
+    x + g(x) may leave [-1, 1]. Only ``translate`` clips it: clipped in training, a pixel beyond the
     window's end would get no gradient and never come back. Unclipped, the discriminators, to which no real image shows
     such a value, push it back.
 
@@ -94,11 +95,13 @@ class ResidualCycleGAN(System):
         config = config or ResidualCycleGANConfig()
         super().__init__(config)
         source, target = config.source_channels, config.target_channels
-        shape = {"base_channels": config.generator_channels, "depth": config.depth, "dropout": config.dropout}
+        shape = {"base_channels": config.generator_channels, "depth": config.depth, "norm": "instance"}
         judge = {"base_channels": config.discriminator_channels, "layers": config.discriminator_layers}
-        self.to_target = UNetGenerator(source, target, **shape, norm="instance")
-        self.to_source = UNetGenerator(target, source, **shape, norm="instance")
+        self.to_target = RonnebergerUNet(source, target, **shape)
+        self.to_source = RonnebergerUNet(target, source, **shape)
         if config.residual:
+            for network in (self.to_target, self.to_source):
+                network.head.weight.data.mul_(0.1)  # starts near the identity: little has to be unlearnt
             self.to_target, self.to_source = Residual(self.to_target), Residual(self.to_source)
         self.target_discriminator = PatchGAN(target, **judge, norm="instance")
         self.source_discriminator = PatchGAN(source, **judge, norm="instance")
@@ -130,6 +133,9 @@ class ResidualCycleGAN(System):
             "target_adversarial": fool(self.target_discriminator(fake_target)),
             "source_adversarial": fool(self.source_discriminator(fake_source)),
         }
+        if self.config.pair_weight:
+            terms["target_l2"] = self.config.pair_weight * l2(fake_target, target)
+            terms["source_l2"] = self.config.pair_weight * l2(fake_source, source)
         if self.pair_discriminator is not None:
             terms["target_pair"] = fool(self.pair_discriminator(_pairs(source, fake_target)))
             terms["source_pair"] = fool(self.pair_discriminator(_pairs(fake_source, target)))

@@ -55,8 +55,9 @@ class MetricFile:
 
     001 §4 draws loss, SSIM, MS-SSIM, VIF, PSNR and MSE over epochs, train beside test (its figures 2 to 7): this keeps
     all but the loss, which ``LossFile`` has. A line is ``{"step", "unit", "train": {metric: mean over patients},
-    "test": {…}}``, in physical units. Looking draws no random number and moves no weight: the run is bit for bit what it would
-    have been. What the test curve says must choose nothing, no step and no setting: it is then no test any more.
+    "test": {…}}``, in physical units. Looking draws no random number and moves no weight: the run is bit for bit what
+    it would have been. What the test curve says must choose nothing, no step and no setting: it is then no test any
+    more.
 
     Args:
         store: the slices.

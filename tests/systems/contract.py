@@ -60,10 +60,10 @@ TINY = {
     ),
     "residual_cyclegan": ResidualCycleGANConfig(
         generator_channels=4,
-        depth=5,
-        dropout=0.2,
+        depth=4,
         discriminator_channels=8,
         discriminator_layers=2,
+        pair_weight=10.0,
         pool_size=3,
         learning_rate=2e-3,
     ),
