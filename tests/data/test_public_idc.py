@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,6 +88,12 @@ def test_type_b_is_the_letter_after_the_hyphen():
     lung = COHORTS["lung_pet_ct_dx"]
     assert [one.patient for one in idc.select(rows, lung, "type-b")] == ["Lung_Dx-B0001"]
     assert len(idc.select(rows, lung, "all")) == 2
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "..", ""])
+def test_a_patient_is_a_plain_folder(name):
+    with pytest.raises(InputError, match="no plain name"):
+        idc.select([row(name), row(name, "PT")], COHORTS["soft_tissue_sarcoma"], "all")
 
 
 def test_another_number_than_the_papers_is_said_to_differ():
@@ -420,6 +427,18 @@ def test_nothing_is_fetched_before_the_terms_are_accepted(bucket, tmp_path, monk
     assert cli.main([*arguments, "--accept-terms", "--count-pairs"]) == 0
     assert f"2 patients: {2 * PLANES} pairs" in capsys.readouterr().out
     assert tree(tmp_path / "cohort") == PLACED
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("YES ", 0), ("no", 2), ("", 2)])
+def test_somebody_at_the_terminal_is_asked(monkeypatch, answer, code, capsys):
+    asked = []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda words: asked.append(words) or answer)
+    monkeypatch.setattr(obtain, "plan", lambda *_: SimpleNamespace(text=lambda: "the plan"))
+    monkeypatch.setattr(obtain, "obtain", lambda *_, **__: None)
+    assert cli.main(["fetch", "autopet", "--out", "cohort"]) == code
+    assert len(asked) == 1
+    assert ("medsynth prepare" in capsys.readouterr().out) == (code == 0)
 
 
 def test_a_dry_run_asks_nothing_and_needs_no_place(bucket, monkeypatch, capsys):

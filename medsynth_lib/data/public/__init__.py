@@ -126,7 +126,7 @@ COHORTS = {
         ),
         PublicCohort(
             name="soft_tissue_sarcoma",
-            title="Soft-tissue-Sarcoma: whole-body FDG PET/CT, of which the course's real test patients come",
+            title="Soft-tissue-Sarcoma: whole-body FDG PET/CT of patients with sarcomas of the extremities",
             archive="IDC",
             identifier="soft_tissue_sarcoma",
             doi="10.7937/k9/tcia.2015.7go2gsks",

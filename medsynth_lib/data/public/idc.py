@@ -115,6 +115,9 @@ def select(
     """The first ``patients`` patients of a subset who have both modalities in one study, and that study's series.
 
     Of several such studies it is the first: two visits of a patient are one patient, and one pair is enough.
+
+    Raises:
+        InputError: a patient identifier that cannot be the name of a folder.
     """
     studies: dict[str, dict[tuple[str, str], dict[str, list[IdcSeries]]]] = defaultdict(dict)
     for one in sorted(series, key=lambda one: (one.patient, one.date, one.study, one.series)):
@@ -126,6 +129,10 @@ def select(
     for patient, visits in studies.items():
         whole = [visit for visit in visits.values() if set(visit) == set(cohort.roles)]
         found += [Selection(patient, whole[0])] if whole else []
+        if not re.fullmatch(r"\w[\w.+-]*", patient):
+            raise InputError(
+                "a patient of the index has no plain name", where=cohort.identifier, seen=repr(patient)[:80]
+            )
     return found[:patients]
 
 
