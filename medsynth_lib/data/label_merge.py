@@ -1,4 +1,4 @@
-"""Label maps of other tools, merged into the course's classes (``classes.HEAD_CLASSES``; 0 to 30 are 003's table A.3)."""
+"""Label maps of other tools, merged into the course's classes (``classes.HEAD_CLASSES``; 0 to 30: 003, table A.3)."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def count_classes(labels: np.ndarray) -> dict[str, int]:
 def fill_from_ct(labels: Volume, ct: Volume) -> Volume:
     """``labels`` with unlabelled voxels inside the body told by their HU: fat within ``FAT_HU``, muscle above.
 
-    TotalSegmentator's free task names organs, bones and some muscles, not the tissue between them, which a label-to-image
-    system would have to draw from nothing. Needs the merged map and the CT it was made from.
+    TotalSegmentator's free task names organs, bones and some muscles, not the tissue between them, which a system from
+    labels to images would have to draw from nothing. Needs the merged map and the CT it was made from.
     """
     values = on_grid(ct, labels.grid)[0].array
     free = (labels.array == 0) & body_mask(replace(ct, array=values, affine=labels.affine))

@@ -29,7 +29,7 @@ TOTAL_NAMES = (
     "skull rib_left_1 rib_left_2 rib_left_3 rib_left_4 rib_left_5 rib_left_6 rib_left_7 rib_left_8 rib_left_9 "
     "rib_left_10 rib_left_11 rib_left_12 rib_right_1 rib_right_2 rib_right_3 rib_right_4 rib_right_5 rib_right_6 "
     "rib_right_7 rib_right_8 rib_right_9 rib_right_10 rib_right_11 rib_right_12 sternum costal_cartilages"
-).split()
+)
 
 #: Task "total_mr" as it is numbered now (2.18). Until 2.4 it had 56 structures, other numbers from 32 on.
 TOTAL_MR_NAMES = (
@@ -40,7 +40,7 @@ TOTAL_MR_NAMES = (
     "clavicula_left clavicula_right femur_left femur_right hip_left hip_right gluteus_maximus_left "
     "gluteus_maximus_right gluteus_medius_left gluteus_medius_right gluteus_minimus_left gluteus_minimus_right "
     "autochthon_left autochthon_right iliopsoas_left iliopsoas_right brain"
-).split()
+)
 
 NO_CLASS = "the course has no class for it"
 UNDIVIDED_BRAIN = "one number for the whole brain: grey and white matter cannot be told apart"
@@ -105,13 +105,13 @@ SCHEMES = {
         "TotalSegmentator v2, task total",
         TOTALSEGMENTATOR,
         {17: NO_CLASS, 22: NO_CLASS, 90: UNDIVIDED_BRAIN},
-        dict(enumerate(TOTAL_NAMES, 1)),
+        dict(enumerate(TOTAL_NAMES.split(), 1)),
     ),
     "totalsegmentator-mr": Scheme(
         "TotalSegmentator v2, task total_mr",
         _TOTAL_MR,
         {17: NO_CLASS, 50: UNDIVIDED_BRAIN},
-        dict(enumerate(TOTAL_MR_NAMES, 1)),
+        dict(enumerate(TOTAL_MR_NAMES.split(), 1)),
     ),
     "freesurfer": Scheme("FreeSurfer aseg", _ASEG, _ASEG_UNMAPPED, {}),
     "synthseg": Scheme("SynthSeg", _SYNTHSEG, _SYNTHSEG_UNMAPPED, {}),

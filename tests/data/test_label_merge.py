@@ -28,7 +28,8 @@ BY_NAME = {
     r"rib_.*|sternum|costal_cartilages": "Ribs", r"heart|atrial_appendage_left": "Heart", r"hip_.*": "Hips",
     r"aorta|.*_(trunk|artery|vein|vena|cava)(_left|_right)?": "Vessels", r"thyroid_gland|prostate|brain": "",
     r"(humerus|scapula|clavicula|femur|autochthon|iliopsoas)_(left|right)": "*",
-    r"spleen|gallbladder|liver|stomach|pancreas|esophagus|trachea|small_bowel|duodenum|colon|urinary_bladder|skull": "*",
+    r"spleen|gallbladder|liver|stomach|pancreas|esophagus|trachea|skull": "*",
+    r"small_bowel|duodenum|colon|urinary_bladder": "*",
 }  # fmt: skip
 
 
@@ -61,8 +62,8 @@ def test_each_structure_goes_where_its_name_says(scheme):
 
 def test_the_lists_are_the_packages_own():
     package = pytest.importorskip("totalsegmentator.map_to_binary", reason="TotalSegmentator is not installed")
-    assert package.class_map["total"] == dict(enumerate(TOTAL_NAMES, 1))
-    assert package.class_map["total_mr"] == dict(enumerate(TOTAL_MR_NAMES, 1))
+    assert package.class_map["total"] == dict(enumerate(TOTAL_NAMES.split(), 1))
+    assert package.class_map["total_mr"] == dict(enumerate(TOTAL_MR_NAMES.split(), 1))
 
 
 def test_voxels_are_replaced_counted_and_what_has_no_class_is_told():
