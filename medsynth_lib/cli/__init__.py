@@ -23,6 +23,7 @@ from medsynth_lib.cli import (  # noqa: F401, importing registers their subcomma
     labels,
     lessons,
     phantom,
+    privacy,
     public,
     training,
 )

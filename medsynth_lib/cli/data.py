@@ -11,7 +11,9 @@ from medsynth_lib.cli.app import app, report
 
 
 @app.command
-def inspect(folder: Annotated[Path, tyro.conf.Positional], voxels: bool = True, json: bool = False) -> None:
+def inspect(
+    folder: Annotated[Path, tyro.conf.Positional], voxels: bool = True, paths: bool = False, json: bool = False
+) -> None:
     """List every patient and image under a folder, with shape, spacing, unit and every problem found.
 
     DICOM series are found by their headers, whatever the files are called.
@@ -19,12 +21,13 @@ def inspect(folder: Annotated[Path, tyro.conf.Positional], voxels: bool = True, 
     Args:
         folder: Any folder of DICOM or NIfTI images, or one file.
         voxels: Also read the voxels, which finds padding, NaN and damaged pixels; --no-voxels is quicker.
+        paths: Show the names of DICOM files and folders, which may be a patient's; hidden (~3f2a) by default.
         json: Print JSON for another program.
     """
     from medsynth_lib.data.inspect import format_report
     from medsynth_lib.data.inspect import inspect as inspect_folder
 
-    found = inspect_folder(folder, read_voxels=voxels)
+    found = inspect_folder(folder, read_voxels=voxels, show_paths=paths)
     report(found, json, lambda: format_report(found))
 
 

@@ -1,4 +1,4 @@
-"""``medsynth train``, ``evaluate``, ``translate``, ``models`` and ``bench``."""
+"""``medsynth train``, ``evaluate``, ``translate``, ``export``, ``models`` and ``bench``."""
 
 from __future__ import annotations
 
@@ -104,6 +104,34 @@ def translate(
     notes = [f"  note: {note}" for note in written["notes"]]
     text = f"synthetic {written['modality']} {written['shape']}, {written['unit']}: {out}"
     report(written, json, lambda: "\n".join([text, *notes]))
+
+
+@app.command
+def export(
+    run: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    data: Path | None = None,
+    push: str = "",
+    device: str = "auto",
+    json: bool = False,
+) -> None:
+    """Write a trained model as a folder to share: weights, configuration, model card. `medsynth translate` takes it.
+
+    Args:
+        run: The run's folder, or a model file.
+        out: A new folder.
+        data: A slice store to score it on beside the baselines, for the model card.
+        push: Also upload it to the Hugging Face Hub under this name, as a private repository.
+        device: auto, cpu, cuda or cuda:N.
+        json: Print JSON for another program.
+    """
+    from medsynth_lib.training.export import export as export_model
+    from medsynth_lib.training.export import push as push_folder
+
+    written = export_model(run, out, data=data, device=device)
+    if push:
+        written["hub"] = push_folder(out, push)
+    report(written, json, lambda: f"{written['system']}, SHA-256 {written['sha256'][:16]}…: {out}")
 
 
 @app.command

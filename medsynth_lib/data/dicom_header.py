@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydicom import dcmread
@@ -35,7 +36,7 @@ KEYWORDS = """
     Rows Columns NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SamplesPerPixel
     PhotometricInterpretation BitsAllocated PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit RescaleSlope
     RescaleIntercept Units DecayCorrection SUVType PatientWeight SeriesDate SeriesTime AcquisitionDate AcquisitionTime
-    TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence
+    TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence PatientIdentityRemoved
 """
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 #: Threads wait for the disk, not for Python; more do not help.
@@ -48,7 +49,7 @@ class Plane:
 
     path: Path
     frame: int
-    tags: Dataset
+    tags: Dataset = field(repr=False)  # PatientID is among them
 
 
 @dataclass(frozen=True)
@@ -168,5 +169,7 @@ def _flattened(tags: Dataset, frame: int) -> Dataset:
 
 
 def _pseudonym(tags: Dataset) -> str:
+    if text(tags, "PatientIdentityRemoved") == "YES" and re.fullmatch(r"P-[0-9a-f]{8}", text(tags, "PatientID")):
+        return text(tags, "PatientID")  # one of ours already: made by deidentify, or a synthetic series
     identifier = text(tags, "PatientID") or text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
     return "P-" + hashlib.sha256(identifier.encode()).hexdigest()[:8]

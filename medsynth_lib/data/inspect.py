@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +16,19 @@ from medsynth_lib.data.dicom_header import ORDINARY_FILE, scan_headers
 from medsynth_lib.data.nifti import ENDINGS, write_nifti
 from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
 from medsynth_lib.data.tree import files_under
-from medsynth_lib.errors import InputError, MedSynthError
+from medsynth_lib.errors import InputError, MedSynthError, shown_path
 
 #: Images read at once: each may take gigabytes.
 READ_AT_ONCE = 2
 
 
-def inspect(root: str | Path, *, read_voxels: bool = True) -> dict:
+def inspect(root: str | Path, *, read_voxels: bool = True, show_paths: bool = False) -> dict:
     """Every patient and image under ``root`` as plain data, ready for JSON.
 
     Args:
         root: any folder (or one file).
         read_voxels: also read the voxels, which finds padding, NaN, truncated pixels and values that are not HU or SUV.
+        show_paths: tell the names of DICOM files and folders, which may be a patient's (``errors.shown_path``).
 
     Returns:
         ``patients`` (count), ``images``: one dict each with ``patient, modality, format, path`` (relative to ``root``),
@@ -36,13 +39,14 @@ def inspect(root: str | Path, *, read_voxels: bool = True) -> dict:
         InputError: there is nothing at ``root``, or no image under it.
     """
     root = Path(root)
-    arrays = [entry for path, reason in files_under(root) if not reason for entry in _numpy_entries(root, path)]
+    relative = partial(_relative, root, show_paths)
+    arrays = [entry for path, reason in files_under(root) if not reason for entry in _numpy_entries(relative, path)]
     cohort = _discover_beside(root, arrays)
     sources = [(patient.key, image) for patient in cohort.patients for image in patient.images]
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:
-        images = list(pool.map(lambda item: _entry(root, *item, read_voxels), sources))
+        images = list(pool.map(lambda item: _entry(relative, *item, read_voxels), sources))
     listed = {entry["path"] for entry in arrays}
-    skipped = [{"path": _relative(root, path), "reason": reason} for path, reason in cohort.skipped]
+    skipped = [{"path": relative(path), "reason": reason} for path, reason in cohort.skipped]
     return {
         "patients": len({entry["patient"] for entry in images + arrays}),
         "images": images + arrays,
@@ -110,7 +114,7 @@ def single_image(path: str | Path, modality: str | None = None) -> tuple[ImageSo
     beside = Counter(reason for reason in skipped if reason != ORDINARY_FILE)
     passed_over = tuple(f"{count} files were passed over: {reason}" for reason, count in beside.most_common())
     if len(images) != 1:
-        found = ", ".join(f"{image.modality} {image.shape} in {image.path}" for image in images[:8])
+        found = ", ".join(f"{image.modality} {image.shape} in {shown_path(image.path)}" for image in images[:8])
         raise InputError(
             "several images are there" if images else "no image is there",
             where=path,
@@ -144,7 +148,7 @@ def _discover_beside(root: Path, arrays: list[dict]) -> Cohort:
         return Cohort(root, ())
 
 
-def _entry(root: Path, patient: str, image: ImageSource, read_voxels: bool) -> dict:
+def _entry(relative: Callable[[Path], str], patient: str, image: ImageSource, read_voxels: bool) -> dict:
     problems, shape, spacing, error = list(image.problems), image.shape, image.spacing_mm, image.error
     if read_voxels and error is None:
         try:
@@ -154,7 +158,7 @@ def _entry(root: Path, patient: str, image: ImageSource, read_voxels: bool) -> d
             error = failure
     if error is not None:
         problems.append("; ".join(str(part) for part in (error.what, error.seen) if part is not None))
-    where = {"patient": patient, "format": image.format, "path": _relative(root, image.path)}
+    where = {"patient": patient, "format": image.format, "path": relative(image.path)}
     return {**where, **_described(image.modality, image.unit, shape, spacing, problems), "readable": error is None}
 
 
@@ -168,11 +172,11 @@ def _described(modality: str, unit: str, shape: tuple | None, spacing: tuple | N
     }
 
 
-def _numpy_entries(root: Path, path: Path) -> list[dict]:
+def _numpy_entries(relative: Callable[[Path], str], path: Path) -> list[dict]:
     """The arrays of a .npz file by their headers; they have no geometry, so they cannot be used as images."""
     if path.suffix.lower() != ".npz":
         return []
-    where = {"patient": path.parent.name, "format": "NumPy", "path": _relative(root, path), "readable": False}
+    where = {"patient": path.parent.name, "format": "NumPy", "path": relative(path), "readable": False}
     try:
         with zipfile.ZipFile(path) as archive:
             shapes = {name.removesuffix(".npy"): _npy_shape(archive, name) for name in archive.namelist()}
@@ -199,5 +203,6 @@ def _entry_lines(entry: dict) -> list[str]:
     return [head, *(f"          {'!' if entry['readable'] else '✗'} {problem}" for problem in entry["problems"])]
 
 
-def _relative(root: Path, path: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) and path != root else path.name
+def _relative(root: Path, show: bool, path: Path) -> str:
+    told = path if show else Path(shown_path(path))
+    return str(told.relative_to(root)) if path.is_relative_to(root) and path != root else told.name

@@ -288,7 +288,7 @@ def _assemble(
         entries,
         modalities=list(config.modalities),
         size=config.size,
-        settings={**asdict(config), "fingerprint": fingerprint},
+        settings={**asdict(config), "fingerprint": fingerprint, "license": cohort.license},
         skipped=list(skipped.items()),
         synthetic=cohort.synthetic,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class ImageSource:
     problems: tuple[str, ...] = ()
     frame_of_reference: str | None = None
     error: InputError | None = None
-    series: DicomSeries | None = None
+    series: DicomSeries | None = field(default=None, repr=False)  # its tags hold PatientID
 
     def read(self) -> Volume:
         """The image as a RAS+ volume.

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from medsynth_lib.errors import InputError
+from medsynth_lib.errors import InputError, remember_folder
 
 
 def files_under(root: str | Path) -> Iterator[tuple[Path, str | None]]:
@@ -22,6 +22,7 @@ def files_under(root: str | Path) -> Iterator[tuple[Path, str | None]]:
     root = Path(root)
     if root.is_dir():
         _check_listable(root)
+        remember_folder(root)
         yield from _walk(root)
     elif root.is_file():
         yield root, None

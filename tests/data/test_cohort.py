@@ -130,7 +130,7 @@ def test_inspect_lists_images_problems_and_skips(tmp_path):
     (tmp_path / "p" / "MR.nii.gz").write_bytes(b"")
     np.savez(tmp_path / "p" / "scan.npz", volume=np.zeros((3, 4, 5)))
     (tmp_path / "notes.txt").write_text("hello")
-    report = inspect(tmp_path)
+    report = inspect(tmp_path, show_paths=True)
     found = {entry["path"]: entry for entry in report["images"]}
     assert found["p/CT.nii.gz"]["shape"] == [8, 9, 6]
     assert found["p/CT.nii.gz"]["readable"]
@@ -162,7 +162,7 @@ def test_convert_evens_out_planes_and_says_so(tmp_path):
 
 @pytest.mark.realdata
 def test_every_real_patient_is_found_with_its_problems(realdata):
-    report = inspect(realdata)
+    report = inspect(realdata, show_paths=True)
     found = {entry["path"]: entry for entry in report["images"]}
     readable = [entry for entry in report["images"] if entry["readable"]]
     assert len([path for path in found if path.startswith("sts-nifti/")]) == 42
