@@ -12,6 +12,7 @@ import shutil
 import struct
 import zipfile
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -190,7 +191,7 @@ def test_deidentified_images_are_the_same_images(outputs, cohort):
     assert sum(report["left_out"].values()) == 1  # the damaged one
     file = pydicom.dcmread(next((outputs[0] / "deidentified").rglob("*.dcm")))
     assert file.PatientIdentityRemoved == "YES"
-    assert str(file.PatientID) == str(file.PatientName) == file.filename.parts[-3]
+    assert str(file.PatientID) == str(file.PatientName) == Path(file.filename).parts[-3]
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def _identifying(element: DataElement) -> Iterator[str]:
         elif kind in ("DA", "DT"):
             day = re.match(r"\d{8}", text.replace(".", "")[:8])
             yield from [day[0]] if day and day[0] not in PLACEHOLDERS else []
-        elif kind not in TEXTS or (private and element.tag.is_private_creator):
+        elif kind not in TEXTS - {"CS"} or (private and element.tag.is_private_creator):  # code words, makers
             continue
         elif len(text) >= _shortest(element):
             yield text

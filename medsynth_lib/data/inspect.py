@@ -205,4 +205,5 @@ def _entry_lines(entry: dict) -> list[str]:
 
 def _relative(root: Path, show: bool, path: Path) -> str:
     told = path if show else Path(shown_path(path))
-    return str(told.relative_to(root)) if path.is_relative_to(root) and path != root else told.name
+    below = len(path.relative_to(root).parts) if path.is_relative_to(root) and path != root else 1
+    return str(Path(*told.parts[-below:]))
