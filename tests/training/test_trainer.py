@@ -65,6 +65,7 @@ def test_impossible_settings_are_named(name, value):
 
 class OneBadBatch(NoiseSlices):
     def __init__(self, step: int):
+        super().__init__()
         self.step = step
 
     def batch(self, step, batch_size, *, rank=0, world_size=1):
@@ -168,6 +169,7 @@ def test_looking_at_the_average_on_the_way_changes_nothing():
 
 class Recorded(NoiseSlices):
     def __init__(self):
+        super().__init__()
         self.asked = []
 
     def batch(self, step, batch_size, **process):
