@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.networks.initialise import normal_init
-from medsynth_lib.networks.instance_norm import InstanceNorm
 
 
 class UNetGenerator(nn.Module):
@@ -27,8 +24,6 @@ class UNetGenerator(nn.Module):
         base_channels: width of the first down; doubles at each of the next three, then stays at 8 x.
         depth: number of downs; the image side must be a multiple of ``2 ** depth`` (256 for 8).
         dropout: probability, 0 to switch it off.
-        norm: ``"batch"`` (pix2pix) or ``"instance"`` (CycleGAN): for generators that see images of both modalities,
-            whose statistics over a batch say which modality it is.
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, H, W)``.
     """
@@ -41,21 +36,19 @@ class UNetGenerator(nn.Module):
         base_channels: int = 64,
         depth: int = 8,
         dropout: float = 0.5,
-        norm: str = "batch",
     ):
         super().__init__()
         if depth < 2:
             raise MedSynthError("a U-Net needs at least two downs", where="depth", seen=depth)
         widths = [base_channels * min(2**level, 8) for level in range(depth)]
         self.depth = depth
-        normalise = {"batch": nn.BatchNorm2d, "instance": lambda channels: InstanceNorm()}[norm]
         pairs = enumerate(_pairs(in_channels, widths))
-        self.downs = nn.ModuleList(_down(a, b, level, depth, normalise) for level, (a, b) in pairs)
+        self.downs = nn.ModuleList(_down(a, b, level, depth) for level, (a, b) in pairs)
         ups = []
         for level in reversed(range(1, depth)):
             entering = widths[level] if level == depth - 1 else 2 * widths[level]
             drops = depth - 4 <= level < depth - 1 and widths[level - 1] == widths[-1]
-            ups.append(_up(entering, widths[level - 1], dropout if drops else 0.0, normalise))
+            ups.append(_up(entering, widths[level - 1], dropout if drops else 0.0))
         self.ups = nn.ModuleList(ups)
         self.head = nn.Sequential(nn.ReLU(), nn.ConvTranspose2d(2 * widths[0], out_channels, 4, 2, 1), nn.Tanh())
         normal_init(self)
@@ -82,14 +75,14 @@ def _pairs(first: int, widths: list[int]) -> list[tuple[int, int]]:
     return list(zip([first, *widths[:-1]], widths, strict=True))
 
 
-def _down(entering: int, leaving: int, level: int, depth: int, normalise: Callable) -> nn.Sequential:
+def _down(entering: int, leaving: int, level: int, depth: int) -> nn.Sequential:
     outermost, innermost = level == 0, level == depth - 1
     plain = outermost or innermost
     layers = [] if outermost else [nn.LeakyReLU(0.2)]
     layers.append(nn.Conv2d(entering, leaving, 4, 2, 1, bias=False))
-    return nn.Sequential(*layers, *([] if plain else [normalise(leaving)]))
+    return nn.Sequential(*layers, *([] if plain else [nn.BatchNorm2d(leaving)]))
 
 
-def _up(entering: int, leaving: int, dropout: float, normalise: Callable) -> nn.Sequential:
-    layers = [nn.ReLU(), nn.ConvTranspose2d(entering, leaving, 4, 2, 1, bias=False), normalise(leaving)]
+def _up(entering: int, leaving: int, dropout: float) -> nn.Sequential:
+    layers = [nn.ReLU(), nn.ConvTranspose2d(entering, leaving, 4, 2, 1, bias=False), nn.BatchNorm2d(leaving)]
     return nn.Sequential(*layers, *([nn.Dropout(dropout)] if dropout else []))

@@ -173,3 +173,13 @@ def test_clip_is_exact_forwards_and_unseen_backwards(dtype):
     assert torch.equal(clipped, image.detach().clamp(-1, 1))
     clipped.sum().backward()
     assert torch.equal(image.grad, torch.ones_like(image))
+
+
+def test_with_instance_norm_images_of_a_batch_do_not_meet():
+    """Batch statistics would mix them, and while training say which modality the batch is."""
+    image, other = torch.rand(2, 1, 1, 32, 32, dtype=torch.float64)
+    for norm, alone in (("instance", True), ("batch", False)):
+        torch.manual_seed(0)
+        network = RonnebergerUNet(base_channels=4, depth=4, norm=norm).double().train()
+        together = network(torch.cat([image, 3 * other]))[:1]
+        assert torch.allclose(together, network(torch.cat([image, other]))[:1], rtol=1e-9) == alone

@@ -1,8 +1,6 @@
 """Lesson 01's exercises: the reference passes, the stub waits, each wrong idea gets its own hint; its clinic breaks."""
 
-import re
 from dataclasses import replace
-from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -15,8 +13,9 @@ from medsynth_lib.course.exercises import gan_basics as exercises
 from medsynth_lib.metrics.modes import mode_coverage
 from medsynth_lib.systems.gan import ToyGAN
 from medsynth_lib.training.profiles import profile
+from tests.course.exercises.lesson_source import NOTEBOOKS, solution, stub
 
-NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "01_gan_basics.ipynb"
+STEM = "01_gan_basics"
 EXERCISES = {
     "best_discriminator": exercises.check_best_discriminator,
     "discriminator_loss": exercises.check_discriminator_loss,
@@ -112,34 +111,21 @@ def test_the_reference_counts_as_the_library_does():
     assert exercises.count_modes(samples, centres, 0.03) == (coverage.covered, pytest.approx(coverage.high_quality))
 
 
-def defined_in(source: str, name: str):
-    space = {"np": np, "torch": torch, "F": F}
-    exec(source, space)  # noqa: S102, our own notebook
-    return space[name]
-
-
-def cells_with(pattern: str) -> list[str]:
-    notebook = nbformat.read(NOTEBOOK, 4)
-    return [found[1] for cell in notebook.cells if (found := re.search(pattern, cell.source, re.DOTALL))]
-
-
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_folded_solution_passes(name):
-    (source,) = cells_with(rf"Solution</summary>\s*```python\n(def {name}.*?)```")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "solved"
+    assert judge_attempt(solution(STEM, name), EXERCISES[name]).status == "solved"
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_stub_waits_for_the_student(name):
-    (source,) = cells_with(rf"^(def {name}\(.*raise NotImplementedError)")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "unfinished"
+    assert judge_attempt(stub(STEM, name), EXERCISES[name]).status == "unfinished"
 
 
 # The failure clinic
 
 
 def code_of(id: str) -> str:
-    (cell,) = [cell for cell in nbformat.read(NOTEBOOK, 4).cells if cell.id == id]
+    (cell,) = [cell for cell in nbformat.read(NOTEBOOKS / f"{STEM}.ipynb", 4).cells if cell.id == id]
     return cell.source
 
 

@@ -1,11 +1,8 @@
 """Lesson 00's exercises, its planted faults, and that the former agree with the library they stand beside."""
 
 import math
-import re
 from dataclasses import replace
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 
@@ -17,9 +14,10 @@ from medsynth_lib.data.framing import pair_planes
 from medsynth_lib.data.intensity import IntensityWindow
 from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.errors import InputError
+from tests.course.exercises.lesson_source import solution, stub
 from tests.data.dicom_factory import make_series
 
-NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "00_imaging_data.ipynb"
+STEM = "00_imaging_data"
 NAMES = ("hu_from_stored", "suv_from_stored", "encode_window", "pair_by_position", "leaked_patients")
 EXERCISES = {name: getattr(exercises, f"check_{name}") for name in NAMES}
 
@@ -113,27 +111,14 @@ def test_references_agree_with_the_library():
     np.testing.assert_allclose(pair_planes(source, target, 0.2)[2], [target.z_mm()[j] for _, j in pairs])
 
 
-def defined_in(source: str, name: str):
-    space = {"np": np}
-    exec(source, space)  # noqa: S102, our own notebook
-    return space[name]
-
-
-def cells_with(pattern: str) -> list[str]:
-    notebook = nbformat.read(NOTEBOOK, 4)
-    return [found[1] for cell in notebook.cells if (found := re.search(pattern, cell.source, re.DOTALL))]
-
-
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_folded_solution_passes(name):
-    (source,) = cells_with(rf"Solution</summary>\s*```python\n(def {name}.*?)```")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "solved"
+    assert judge_attempt(solution(STEM, name), EXERCISES[name]).status == "solved"
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_stub_waits_for_the_student(name):
-    (source,) = cells_with(rf"^(def {name}\(.*raise NotImplementedError)")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "unfinished"
+    assert judge_attempt(stub(STEM, name), EXERCISES[name]).status == "unfinished"
 
 
 # --- the clinic: planes in the order of InstanceNumber, and class numbers averaged ----------------------------------

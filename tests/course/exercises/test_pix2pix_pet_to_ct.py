@@ -1,9 +1,5 @@
 """Lesson 02's exercises: the reference passes, the untouched stub waits, each wrong idea gets its own hint."""
 
-import re
-from pathlib import Path
-
-import nbformat
 import numpy as np
 import pytest
 import torch
@@ -11,8 +7,9 @@ import torch.nn.functional as F
 
 from medsynth_lib.course.exercise import judge_attempt
 from medsynth_lib.course.exercises import pix2pix_pet_to_ct as exercises
+from tests.course.exercises.lesson_source import solution, stub
 
-NOTEBOOK = Path(__file__).parents[3] / "notebooks" / "02_pix2pix_pet_to_ct.ipynb"
+STEM = "02_pix2pix_pet_to_ct"
 EXERCISES = {
     "decode_hu_window": exercises.check_decode_hu_window,
     "discriminator_loss": exercises.check_discriminator_loss,
@@ -91,24 +88,11 @@ def test_the_reference_passes(name):
     assert judge_attempt(getattr(exercises, name), EXERCISES[name]).status == "solved"
 
 
-def defined_in(source: str, name: str):
-    space = {"np": np, "torch": torch, "F": F}
-    exec(source, space)  # noqa: S102, our own notebook
-    return space[name]
-
-
-def cells_with(pattern: str) -> list[str]:
-    notebook = nbformat.read(NOTEBOOK, 4)
-    return [found[1] for cell in notebook.cells if (found := re.search(pattern, cell.source, re.DOTALL))]
-
-
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_folded_solution_passes(name):
-    (source,) = cells_with(rf"Solution</summary>\s*```python\n(def {name}.*?)```")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "solved"
+    assert judge_attempt(solution(STEM, name), EXERCISES[name]).status == "solved"
 
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_the_notebooks_stub_waits_for_the_student(name):
-    (source,) = cells_with(rf"^(def {name}\(.*raise NotImplementedError)")
-    assert judge_attempt(defined_in(source, name), EXERCISES[name]).status == "unfinished"
+    assert judge_attempt(stub(STEM, name), EXERCISES[name]).status == "unfinished"
