@@ -7,25 +7,16 @@ from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data.classes import HEAD_CLASSES
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import MedSynthError
+from medsynth_lib.visualize.palette import class_colours
 from medsynth_lib.visualize.slices import LOOKS
 
 CURSOR_COLOUR = "#e69f00"
-#: Okabe and Ito's colours, told apart by colour-blind eyes; each class also carries its name at the cursor.
-_OKABE_ITO = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-
-
-def class_colours() -> ListedColormap:
-    """A colour per class number of ``HEAD_CLASSES``, background black; after seven classes the same hues come paler."""
-    rounds = [np.array([plt.matplotlib.colors.to_rgb(colour) for colour in _OKABE_ITO])] * 6
-    colours = np.concatenate([1 - (1 - hues) * (1 - 0.13 * paler) for paler, hues in enumerate(rounds)])
-    return ListedColormap(np.vstack([[0, 0, 0], colours[: len(HEAD_CLASSES) - 1]]))
 
 
 def linked_slices(
