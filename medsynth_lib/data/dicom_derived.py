@@ -61,15 +61,17 @@ def write_derived_series(volume: Volume, folder: str | Path, source: DicomSeries
             where=source.folder,
             fix="write NIfTI instead: --out NAME.nii.gz",
         )
+    made, nearest = datetime.now(), _nearest_planes(volume, source)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
-        for index in range(volume.shape[2]):
-            file = _plane(volume, index, source, maker)
+        for index, plane in enumerate(nearest):
+            file = _plane(volume, index, source, plane, maker)
+            _date(file, made)
             file.save_as(temporary / f"{index:04d}.dcm", enforce_file_format=True)
     return Path(folder)
 
 
-def _plane(volume: Volume, index: int, source: DicomSeries, maker: Maker) -> FileDataset:
+def _plane(volume: Volume, index: int, source: DicomSeries, nearest: Plane, maker: Maker) -> FileDataset:
     dicom_modality, storage = STORAGE[volume.modality]
     origin = source.planes[0].tags.SeriesInstanceUID, maker.digest, volume.modality
     file = synthetic_file(storage, make_uid(*origin, index, np.ascontiguousarray(volume.array[:, :, index]).tobytes()))
@@ -77,7 +79,6 @@ def _plane(volume: Volume, index: int, source: DicomSeries, maker: Maker) -> Fil
     file.Modality, file.SeriesDescription = dicom_modality, f"{WARNING}: {volume.modality} by {maker.system}"[:64]
     file.InstanceNumber, file.AcquisitionNumber = index + 1, 1
     file.ImagePositionPatient, file.ImageOrientationPatient, file.PixelSpacing = plane_geometry(volume, index)
-    nearest = _source_plane(file, source)
     file.SliceThickness = ds(number(nearest.tags, "SliceThickness", default=volume.spacing_mm[2]))
     file.SliceLocation = file.ImagePositionPatient[2]
     _derivation(file, nearest, maker)
@@ -91,13 +92,25 @@ def _identity(file: FileDataset, source: DicomSeries, origin: tuple[str, ...]) -
     file.PatientBirthDate, file.PatientSex = "", ""
     file.PatientIdentityRemoved, file.DeidentificationMethod = "YES", "Only UIDs of the source images are kept"
     file.StudyInstanceUID, file.SeriesInstanceUID = make_uid(*origin, "study"), make_uid(*origin, "series")
-    made = datetime.now()  # the scan's own dates could tell who the patient is
-    file.StudyDate = file.SeriesDate = made.strftime("%Y%m%d")
-    file.StudyTime = file.SeriesTime = made.strftime("%H%M%S")
     file.AccessionNumber, file.ReferringPhysicianName, file.StudyID = "", "", "1"
     file.StudyDescription, file.SeriesNumber, file.PatientOrientation = WARNING, 1, ""
     file.FrameOfReferenceUID, file.PositionReferenceIndicator = source.frame_of_reference, ""
     file.Manufacturer, file.BurnedInAnnotation, file.Laterality = "MedSynth", "NO", ""
+
+
+def _date(file: FileDataset, made: datetime) -> None:
+    """When it was made, one moment for the whole series: the scan's own dates could tell who the patient is."""
+    file.StudyDate = file.SeriesDate = made.strftime("%Y%m%d")
+    file.StudyTime = file.SeriesTime = made.strftime("%H%M%S")
+
+
+def _nearest_planes(volume: Volume, source: DicomSeries) -> list[Plane]:
+    """For each plane of ``volume``, the source plane nearest to it along its normal."""
+    across, down = np.array(plane_geometry(volume, 0)[1], float).reshape(2, 3)
+    normal = np.cross(across, down)
+    depths_mm = np.array([normal @ numbers(plane.tags, "ImagePositionPatient", 3) for plane in source.planes])
+    here_mm = [normal @ np.array(plane_geometry(volume, index)[0], float) for index in range(volume.shape[2])]
+    return [source.planes[np.abs(depths_mm - depth).argmin()] for depth in here_mm]
 
 
 def _derivation(file: FileDataset, source: Plane, maker: Maker) -> None:
@@ -115,14 +128,6 @@ def _derivation(file: FileDataset, source: Plane, maker: Maker) -> None:
     equipment.SoftwareVersions = [maker.version, f"weights {maker.digest[:16]}"]
     equipment.ContributionDescription = "Image synthesis"
     file.ContributingEquipmentSequence = Sequence([equipment])
-
-
-def _source_plane(file: FileDataset, source: DicomSeries) -> Plane:
-    """The source plane nearest to the plane of ``file``, along its normal."""
-    across, down = np.array(file.ImageOrientationPatient, float).reshape(2, 3)
-    normal = np.cross(across, down)
-    here = normal @ np.array(file.ImagePositionPatient, float)
-    return min(source.planes, key=lambda plane: abs(normal @ numbers(plane.tags, "ImagePositionPatient", 3) - here))
 
 
 def _ct(file: FileDataset, volume: Volume, index: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from medsynth_lib.networks.initialise import normal_init
+from medsynth_lib.networks.initialise import he_init, normal_init
 from medsynth_lib.networks.instance_norm import InstanceNorm
 
 
@@ -20,7 +20,8 @@ class PatchGAN(nn.Module):
         base_channels: width of the first convolution; doubles up to 8 x.
         layers: stride-2 convolutions; receptive field 16, 34, 70, 142, 286 for 1 ... 5.
         norm: ``"batch"`` (pix2pix), ``"instance"`` (CycleGAN; no scale, and biases in the convolutions), or ``"none"``
-            (biases in the convolutions).
+            (biases in the convolutions, and weights scaled to each layer: from N(0, 0.02) a narrow discriminator that
+            nothing normalises starts with logits of a thousandth, and stays at chance for hundreds of steps).
 
     Shape: ``(B, in_channels, H, W)`` → logits ``(B, 1, h, w)``, h = 30 for H = 256.
     """
@@ -35,7 +36,10 @@ class PatchGAN(nn.Module):
             convolution = nn.Conv2d(widths[level - 1], widths[level], 4, stride, 1, bias=norm != "batch")
             blocks += [convolution, normalise(widths[level]), nn.LeakyReLU(0.2)]
         self.model = nn.Sequential(*blocks, nn.Conv2d(widths[-1], 1, 4, 1, 1))
-        normal_init(self)
+        if norm == "none":
+            he_init(self, slope=0.2)
+        else:
+            normal_init(self)
 
     def forward(self, image: Tensor) -> Tensor:
         return self.model(image)

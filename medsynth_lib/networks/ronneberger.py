@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from medsynth_lib.errors import MedSynthError
+from medsynth_lib.networks.initialise import he_init
 from medsynth_lib.networks.instance_norm import InstanceNorm
 
 
@@ -120,25 +119,6 @@ class RonnebergerCascade(nn.Module):
         for stage in self.stages:
             made.append(stage(torch.cat([source, *made[-1:]], dim=1)))
         return made
-
-
-def he_init(network: nn.Module) -> nn.Module:
-    """Convolutions ~ N(0, sqrt(2 / N)) with N the inputs of one output, biases 0; returns the network.
-
-    ReLU halves the mean square of what passes; a factor 2 keeps it level through the depth (He et al. 2015, eq. 10).
-    A 2x2 up of stride 2 gives each output one input pixel, so its N is its input channels alone. Its four weights
-    start equal, as a nearest-neighbour up: drawn apart they start as a checkerboard, which takes long to unlearn
-    (Aitken et al. 2017).
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            inputs = module.in_channels * (math.prod(module.kernel_size) if isinstance(module, nn.Conv2d) else 1)
-            nn.init.normal_(module.weight, 0.0, math.sqrt(2 / inputs))
-            if isinstance(module, nn.ConvTranspose2d):
-                module.weight.data.copy_(module.weight.data[..., :1, :1].expand_as(module.weight))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network
 
 
 def _block(entering: int, leaving: int, norm: str) -> nn.Sequential:

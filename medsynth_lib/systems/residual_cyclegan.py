@@ -35,6 +35,7 @@ class ResidualCycleGANConfig:
     depth: int = 5
     discriminator_channels: int = 64
     discriminator_layers: int = 3
+    discriminator_norm: str = "instance"
     residual: bool = True
     pair_discriminator: bool = True
     adversarial: str = "lsgan"
@@ -96,18 +97,22 @@ class ResidualCycleGAN(System):
         super().__init__(config)
         source, target = config.source_channels, config.target_channels
         shape = {"base_channels": config.generator_channels, "depth": config.depth, "norm": "instance"}
-        judge = {"base_channels": config.discriminator_channels, "layers": config.discriminator_layers}
+        judge = {
+            "base_channels": config.discriminator_channels,
+            "layers": config.discriminator_layers,
+            "norm": config.discriminator_norm,
+        }
         self.to_target = RonnebergerUNet(source, target, **shape)
         self.to_source = RonnebergerUNet(target, source, **shape)
         if config.residual:
             for network in (self.to_target, self.to_source):
                 network.head.weight.data.mul_(0.1)  # starts near the identity: little has to be unlearnt
             self.to_target, self.to_source = Residual(self.to_target), Residual(self.to_source)
-        self.target_discriminator = PatchGAN(target, **judge, norm="instance")
-        self.source_discriminator = PatchGAN(source, **judge, norm="instance")
+        self.target_discriminator = PatchGAN(target, **judge)
+        self.source_discriminator = PatchGAN(source, **judge)
         self.pair_discriminator = None
         if config.pair_discriminator:
-            self.pair_discriminator = PatchGAN(source + target, **judge, norm="instance")
+            self.pair_discriminator = PatchGAN(source + target, **judge)
         self.adversarial = AdversarialLoss(config.adversarial)
         self.target_pool, self.source_pool = ReplayPool(config.pool_size), ReplayPool(config.pool_size)
         self.pair_pool = ReplayPool(config.pool_size)

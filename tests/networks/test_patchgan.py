@@ -61,3 +61,13 @@ def test_logits_are_not_squashed():
     with torch.no_grad():
         network.model[-1].bias.fill_(50.0)
     assert network(torch.randn(1, 1, 70, 70)).min() > 1
+
+
+@pytest.mark.parametrize("base_channels", [8, 32])
+def test_without_a_norm_features_keep_their_size_through_the_depth(base_channels):
+    torch.manual_seed(0)
+    features = torch.randn(4, 1, 96, 96)
+    for layer in PatchGAN(1, base_channels=base_channels, norm="none").model:
+        features = layer(features)
+        if isinstance(layer, nn.Conv2d):
+            assert 0.5 < features.square().mean() < 3
