@@ -93,7 +93,7 @@ def comparison(
         axes[0, column].imshow(fake, cmap=look.cmap, vmin=look.low, vmax=look.high)
         axes[0, column].set_title(method, fontsize=9)
         error = axes[1, column].imshow(fake - target, cmap=ERROR_CMAP, vmin=-limit, vmax=limit)
-        axes[1, column].set_title(f"MAE {np.abs(fake - target).mean():.0f} {look.unit}", fontsize=9)
+        axes[1, column].set_title(f"MAE {np.abs(fake - target).mean():.3g} {look.unit}", fontsize=9)
     shown = axes[0, -1].imshow(target, cmap=look.cmap, vmin=look.low, vmax=look.high)
     axes[0, -1].set_title(f"real {target_modality}", fontsize=9)
     figure.colorbar(shown, ax=axes[0, -1], label=look.unit, shrink=0.8)
