@@ -15,9 +15,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE, DEV = PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"]
 #: Imported inside functions, with a message where they are missing; the last two are what idc-index brings along.
 EXTRA = [*PROJECT["optional-dependencies"]["public"], *PROJECT["optional-dependencies"]["privacy"]]
-EXTRA += ["idc-index-data", "pyarrow"]
+EXTRA += ["idc-index-data", "pyarrow", *PROJECT["optional-dependencies"]["batch"]]
 #: Too heavy, or of no use without a network: stood in for in tests.
-NOT_TESTED = ("segment", "hub")
+NOT_TESTED = ("segment", "hub", "kubernetes")
 LOCK = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
 # "- name==version # places: what for"
 PINS = re.findall(r"^ +- ([\w.-]+==[\w.]+)(?: # (.*))?$", (ROOT / "environment.yml").read_text(), re.MULTILINE)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import os
+import shutil
 import subprocess
 import threading
 import time
@@ -12,40 +16,71 @@ from typing import IO
 import psutil
 
 _POLL_S = 0.1
+#: A notebook that prints without end must not fill the disk.
+MAX_OUTPUT_MIB = 64
 
 
 @dataclass(frozen=True)
 class Finished:
-    """``returncode`` is ``None`` where the time limit ended it; memory is the largest sum of resident sizes in MiB."""
+    """``limit`` is ``"time"``, ``"memory"`` or ``"log"`` where that limit ended it, and ``returncode`` then ``None``.
+
+    ``peak_mib`` is the largest sum of resident sizes seen.
+    """
 
     returncode: int | None
     seconds: float
     peak_mib: float
+    limit: str = ""
 
 
 def run_tree(
-    command: list[str], *, cwd: Path, env: dict[str, str], output: IO, timeout_s: float, stop: threading.Event
+    command: list[str],
+    *,
+    cwd: Path,
+    env: dict[str, str],
+    output: IO,
+    timeout_s: float,
+    stop: threading.Event,
+    memory_mib: float = math.inf,
 ) -> Finished:
-    """Run ``command``, its stdout and stderr going to ``output``; kill it and every descendant at ``timeout_s``.
+    """Run ``command``, its stdout and stderr going to ``output``; kill it and every descendant at a limit.
 
-    A notebook's kernel sits in a session of its own and would outlive a killed parent: so every descendant ever seen is
-    remembered, and survivors are killed at the end in any case.
+    The limits: ``timeout_s``; ``memory_mib`` resident in all of them together; ``MAX_OUTPUT_MIB`` of output. A
+    notebook's kernel sits in a session of its own and would outlive a killed parent: so every descendant ever seen is
+    remembered, and survivors are killed at the end in any case. Should this very process be killed, they go with it on
+    Linux. Where the whole machine runs out of memory, the kernel takes them first.
 
     Raises:
         KeyboardInterrupt: another thread set ``stop``.
     """
-    started, peak, seen = time.monotonic(), 0, {}
+    started, peak, seen, limit = time.monotonic(), 0, {}, ""
+    command = [*_dying_with_us(), *command]
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    _offer_to_the_oom_killer(process.pid)
     try:
-        while (returncode := process.poll()) is None and time.monotonic() - started < timeout_s:
-            peak = max(peak, _resident(process.pid, seen))
-            if stop.wait(_POLL_S):
+        while not limit and (returncode := process.poll()) is None:
+            resident = _resident(process.pid, seen) / 2**20
+            peak = max(peak, resident)
+            limit = "time" if time.monotonic() - started >= timeout_s else limit
+            limit = "log" if os.fstat(output.fileno()).st_size > MAX_OUTPUT_MIB * 2**20 else limit
+            limit = "memory" if resident > memory_mib else limit
+            if not limit and stop.wait(_POLL_S):
                 raise KeyboardInterrupt
     finally:
         _kill(seen)
         process.kill()
         process.wait()
-    return Finished(returncode, time.monotonic() - started, peak / 2**20)
+    return Finished(None if limit else returncode, time.monotonic() - started, peak, limit)
+
+
+def _dying_with_us() -> list[str]:
+    """Words before a command that have Linux kill it when the thread that started it ends; none elsewhere."""
+    return ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
+
+
+def _offer_to_the_oom_killer(pid: int) -> None:
+    with contextlib.suppress(OSError):  # no such file: not Linux, or already over
+        Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 
 
 def _resident(pid: int, seen: dict[int, psutil.Process]) -> int:

@@ -6,6 +6,7 @@ alone is silent: unknown parameters, network access, exceptions that widgets swa
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sys
@@ -18,19 +19,23 @@ from typing import IO, Any
 
 from medsynth_lib.course import network_guard, widget_guard
 from medsynth_lib.course.process_tree import Finished, run_tree
+from medsynth_lib.course.sandbox import Sandbox, remove_specials
 from medsynth_lib.course.verdict import FailingCell, Verdict, judge
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import InputError, MedSynthError
 
 KERNEL = "python3"
+#: Each library that computes in threads of its own has one.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds that one cell, and the whole notebook, may take."""
+    """Seconds that one cell, and the whole notebook, may take; MiB that it and all it starts may hold in memory."""
 
     cell_s: int = 1800
     notebook_s: int = 3600
+    memory_mib: float = math.inf
 
 
 DEFAULT_LIMITS = Limits()
@@ -64,7 +69,7 @@ def check_parameters(source: str | Path, parameters: Mapping[str, Any]) -> None:
         InputError: not a readable notebook.
         MedSynthError: an unknown parameter; the message lists the known ones.
     """
-    known = _known_parameters(Path(source))
+    known = known_parameters(Path(source))
     unknown = sorted(set(parameters) - set(known))
     if unknown:
         raise MedSynthError(
@@ -83,11 +88,14 @@ def run_notebook(
     limits: Limits = DEFAULT_LIMITS,
     threads: int | None = None,
     stop: threading.Event | None = None,
+    sandbox: Sandbox | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> RunResult:
     """Execute ``source`` with ``parameters``; leave ``<stem>.ipynb`` and ``stderr.log`` in ``out_dir``.
 
-    The kernel works in ``out_dir/work``, without the network, with ``threads`` CPU threads (default: all cores). Where
-    another thread sets ``stop``, everything started is killed and ``KeyboardInterrupt`` raised.
+    The kernel works in ``out_dir/work``, without the network, with ``threads`` CPU threads (default: all cores); in a
+    ``sandbox``, it sees little besides. ``variables`` go into its environment. Where another thread sets ``stop``,
+    everything started is killed and ``KeyboardInterrupt`` raised.
 
     Raises:
         MedSynthError: see ``check_parameters``; once the notebook has started, nothing but the result tells.
@@ -97,26 +105,37 @@ def run_notebook(
     (out_dir / "work").mkdir(parents=True, exist_ok=True)
     executed, log = out_dir / f"{source.stem}.ipynb", out_dir / "stderr.log"
     executed.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix="medsynth-run-") as scratch:
-        _lay_out(source, Path(scratch), parameters)
-        env = kernel_environment(Path(scratch), threads)
-        command = papermill_command(out_dir / "work", Path(scratch), limits)
+    with tempfile.TemporaryDirectory(prefix="medsynth-run-") as folder:
+        scratch = Path(folder)
+        _lay_out(source, scratch, parameters)
+        env = kernel_environment(scratch, threads) | dict(variables or {})
+        command = papermill_command(out_dir / "work", scratch, limits)
+        if sandbox:
+            command, env = _locked_in(sandbox, command, env, scratch, out_dir / "work", limits)
         with open(log, "wb") as output:
             finished = run_tree(
                 command,
-                cwd=Path(scratch),
+                cwd=scratch,
                 env=env,
                 output=output,
                 timeout_s=limits.notebook_s,
+                memory_mib=limits.memory_mib,
                 stop=stop or threading.Event(),
             )
-            _append_cell_stderr(Path(scratch), output)
-        verdict = judge(Path(scratch), finished.returncode, log, limits)
-        _keep(Path(scratch, "executed.ipynb"), executed)
+            for one in (scratch, out_dir) if sandbox else ():
+                remove_specials(one)
+            _append_cell_stderr(scratch, output)
+        verdict = judge(scratch, finished, log, limits)
+        _keep(scratch / "executed.ipynb", executed)
     return _result(source.stem, verdict, finished, executed, log)
 
 
-def _known_parameters(source: Path) -> list[str]:
+def known_parameters(source: Path) -> list[str]:
+    """The names in the notebook's ``parameters`` cell.
+
+    Raises:
+        InputError: not a readable notebook.
+    """
     import papermill
 
     try:
@@ -142,6 +161,13 @@ def papermill_command(work: Path, scratch: Path, limits: Limits) -> list[str]:
     return [*command, "--stderr-file", str(scratch / "cells.log"), "--log-level", "WARNING", "--no-progress-bar"]
 
 
+def _locked_in(
+    sandbox: Sandbox, command: list[str], env: dict[str, str], scratch: Path, work: Path, limits: Limits
+) -> tuple[list[str], dict[str, str]]:
+    shm_mib = int(min(limits.memory_mib, 1024))  # memory that no process's resident size shows
+    return sandbox.command(command, scratch, work, shm_mib), sandbox.environment(env, scratch)
+
+
 def _append_cell_stderr(scratch: Path, output: IO[bytes]) -> None:
     if (scratch / "cells.log").exists():
         output.write(b"\n--- stderr of the cells ---\n" + (scratch / "cells.log").read_bytes())
@@ -163,7 +189,7 @@ def kernel_environment(scratch: Path, threads: int | None) -> dict[str, str]:
         "PYTHONHASHSEED": "0",
         "IPYTHONDIR": str(startup.parent.parent),
         "JUPYTER_PREFER_ENV_PATH": "1",
-        "OMP_NUM_THREADS": str(threads or available_cores()),
+        **dict.fromkeys(THREAD_VARIABLES, str(threads or available_cores())),
         network_guard.LOG_VARIABLE: str(scratch / "network.log"),
         widget_guard.LOG_VARIABLE: str(scratch / "widgets.log"),
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 
+from medsynth_lib.course.process_tree import MAX_OUTPUT_MIB, Finished
 from medsynth_lib.course.widget_guard import hidden_errors, noted_errors
 
 if TYPE_CHECKING:
@@ -19,12 +20,17 @@ STATUSES = {
     "cell_error": "a cell raised an exception",
     "cell_timeout": "a cell took longer than its limit",
     "timeout": "the notebook took longer than its limit",
+    "memory": "the notebook took more memory than its limit",
+    "log": "the notebook printed more than its limit",
     "dead_kernel": "the kernel died (out of memory, crash or kill)",
     "widget_error": "a widget callback raised an exception, which Jupyter swallows",
     "network": "the notebook tried to reach another machine",
     "stopped_early": "the notebook ended before its last cell",
     "not_started": "papermill could not execute the notebook",
+    "outside_band": "every cell ran, but a result lies outside the expected band",
     "refused": "not run: no notebook, or wrong parameters",
+    "infrastructure": "not run: a worker, the disk or a kernel failed, not the notebook",
+    "waiting": "not run yet: the batch was stopped; the same command goes on",
 }
 
 
@@ -44,28 +50,53 @@ class Verdict:
     cell: FailingCell | None = None
 
 
-def judge(scratch: Path, returncode: int | None, log: Path, limits: Limits) -> Verdict:
+#: What papermill says where there is no kernel to ask.
+NO_KERNEL = ("Kernel died before replying to kernel_info", "Kernel didn't respond in")
+
+
+def judge(scratch: Path, finished: Finished, log: Path, limits: Limits) -> Verdict:
     """The verdict on the run in ``scratch`` (source.ipynb, executed.ipynb, network.log, widgets.log).
 
     The order is from cause to effect: time and death first, then what the notebook did, then what it hid. Never trust
     papermill's own cell status: after a kernel's death it says "completed" for every cell.
     """
     source = nbformat.read(scratch / "source.ipynb", as_version=4)
-    executed = scratch / "executed.ipynb"
     words = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
-    if not executed.exists():
-        late = returncode is None
-        status = "timeout" if late else "not_started"
-        return Verdict(status, f"longer than {limits.notebook_s} s" if late else _last_line(words))
-    notebook = nbformat.read(executed, as_version=4)
-    unfinished = _first_unfinished(notebook)
-    if returncode is None:
-        return Verdict("timeout", f"longer than {limits.notebook_s} s", _locate(source, unfinished))
+    notebook = _read(scratch / "executed.ipynb")
+    if notebook is None:
+        return _judge_limit(finished, limits, None) or Verdict("not_started", _last_line(words))
+    place = _locate(source, _first_unfinished(notebook))
+    if limit := _judge_limit(finished, limits, place):
+        return limit
+    if not _any_started(notebook) and any(said in words for said in NO_KERNEL):
+        return Verdict("not_started", _last_line(words))
     if "DeadKernelError" in words:
-        return Verdict("dead_kernel", "the kernel died", _locate(source, unfinished))
+        return Verdict("dead_kernel", "the kernel died", place)
     if "CellTimeoutError" in words or "Timeout waiting for" in words:
-        return Verdict("cell_timeout", f"longer than {limits.cell_s} s", _locate(source, unfinished))
-    return _judge_finished(scratch, source, notebook, returncode, words)
+        return Verdict("cell_timeout", f"longer than {limits.cell_s} s", place)
+    return _judge_finished(scratch, source, notebook, finished.returncode, words)
+
+
+def _judge_limit(finished: Finished, limits: Limits, place: FailingCell | None) -> Verdict | None:
+    """The verdict where a limit on the whole notebook ended it."""
+    words = {
+        "time": ("timeout", f"longer than {limits.notebook_s} s"),
+        "memory": ("memory", f"{finished.peak_mib:.0f} MiB, more than {limits.memory_mib} MiB"),
+        "log": ("log", f"more than {MAX_OUTPUT_MIB} MiB of messages"),
+    }
+    return Verdict(*words[finished.limit], place) if finished.limit else None
+
+
+def _read(executed: Path) -> Any:
+    """The executed notebook, or ``None`` where there is none, or half of one: its writer may have been killed."""
+    try:
+        return nbformat.read(executed, as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError):
+        return None
+
+
+def _any_started(notebook: Any) -> bool:
+    return any("iopub.execute_input" in cell.metadata.get("execution", {}) for cell in notebook.cells)
 
 
 def _judge_finished(scratch: Path, source: Any, notebook: Any, returncode: int, words: str) -> Verdict:
