@@ -23,6 +23,7 @@ def train(
     compile: bool = False,
     seed: int = 0,
     metrics_every: int = 0,
+    context: int = 1,
 ) -> int:
     """Train a system on a slice store. Run the same command again to go on where it stopped.
 
@@ -40,6 +41,7 @@ def train(
         compile: Compile the networks with torch.compile: slow to start, then faster.
         seed: Of the weights, the order of the data and the augmentation.
         metrics_every: Steps between scores of some train and test slices, kept in metrics.jsonl; 0 for none.
+        context: Planes of the source that a slice is made from: 3 for the slice and its two neighbours.
     """
     from medsynth_lib.training.run import train_run
 
@@ -55,6 +57,7 @@ def train(
         compile=compile,
         seed=seed,
         metrics_every=metrics_every,
+        context=context,
     )
     if trainer.step < trainer.config.steps:
         print(f"stopped after step {trainer.step} of {trainer.config.steps}; run the same command to go on")

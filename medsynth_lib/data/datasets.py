@@ -69,6 +69,10 @@ class PairedSlices:
     (seed, epoch), and augmented by one seeded with (seed, step). So a resumed run sees the data it would have seen,
     with nothing to restore. Under several processes each takes its own part of the same global batch. Where the store
     keeps LABELS, a batch has them as ``labels``.
+
+    Args:
+        context: source planes in a sample, an odd number: the slice and its neighbours in the patient, feet first, as
+            channels; beyond the first and last slice that slice again. Targets are single slices always.
     """
 
     def __init__(
@@ -80,8 +84,10 @@ class PairedSlices:
         target: str | None = None,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        context: int = 1,
     ):
         self.store, self.split = store, split
+        self.context = check_context(context)
         self.source = source or store.settings["source"]
         self.target = target or store.settings["target"]
         self.augmentation, self.seed = augmentation, seed
@@ -108,7 +114,7 @@ class PairedSlices:
         words = self._words()
         for start in range(0, len(indices), batch_size):
             chosen = indices[start : start + batch_size]
-            images = [self._encoded(word, chosen) for word in words]
+            images = self._images(words, chosen)
             body = torch.from_numpy(self.store[BODY][chosen])[:, None]
             yield replace(self._batch(words, images, chosen), body=body)
 
@@ -124,7 +130,7 @@ class PairedSlices:
 
     def _augmented(self, words: Sequence[str], chosen: np.ndarray, mine: slice, seed: list[int]) -> list[Tensor]:
         """The slices ``chosen[mine]`` of each modality, all seen through the same random matrices."""
-        images = [self._encoded(word, chosen[mine]) for word in words]
+        images = self._images(words, chosen[mine])
         if self.augmentation is None:
             return images
         generator = np.random.default_rng(seed)
@@ -140,6 +146,19 @@ class PairedSlices:
         source, target, *labels = images
         classes = [class_numbers(one) for one in labels]
         return Batch(source, target, labels=classes[0] if classes else None, names=tuple(map(self.name, indices)))
+
+    def _images(self, words: Sequence[str], chosen: np.ndarray) -> list[Tensor]:
+        """The slices ``chosen`` of each modality, those of the source with their neighbours as channels."""
+        return [
+            self._with_neighbours(word, chosen) if word == self.source else self._encoded(word, chosen)
+            for word in words
+        ]
+
+    def _with_neighbours(self, modality: str, chosen: np.ndarray) -> Tensor:
+        owners = [self.store.patient_of(index) for index in chosen]
+        first, last = (np.array(ends) for ends in zip(*((one.start, one.stop - 1) for one in owners), strict=True))
+        planes = [np.clip(chosen + offset, first, last) for offset in context_offsets(self.context)]
+        return torch.cat([self._encoded(modality, one) for one in planes], dim=1)
 
     def _encoded(self, modality: str, indices: np.ndarray) -> Tensor:
         windows = [self.store.patient_of(index).windows[modality] for index in indices]
@@ -179,6 +198,22 @@ class UnpairedSlices(PairedSlices):
         return replace(self._batch(words, [source, *images], targets[mine]), names=tuple(names))
 
 
+def check_context(context: int) -> int:
+    """``context`` where it is a number of planes with one in the middle.
+
+    Raises:
+        InputError: it is even, or less than 1.
+    """
+    if context < 1 or context % 2 == 0:
+        raise InputError("a slice and its neighbours", where="context", rule="an odd number: 1, 3, 5 …", seen=context)
+    return context
+
+
+def context_offsets(context: int) -> range:
+    """Where the planes of a sample lie beside its slice: -1, 0, 1 for three."""
+    return range(-(context // 2), context // 2 + 1)
+
+
 def class_numbers(encoded: Tensor) -> Tensor:
     """Label maps as a store encodes them, ``(B, 1, H, W)`` in [-1, 1] → class numbers, ``uint8``."""
     return DEFAULT_WINDOWS[LABELS].decode(encoded).round().to(torch.uint8)
@@ -207,5 +242,6 @@ def _warp_all(words: Sequence[str], images: list[Tensor], matrices: Tensor) -> l
     others = [word for word in words if word != LABELS]
     if others:
         stacked = warp(torch.cat([found[word] for word in others], dim=1), matrices)
-        warped |= dict(zip(others, stacked.chunk(len(others), dim=1), strict=True))
+        channels = [found[word].shape[1] for word in others]
+        warped |= dict(zip(others, stacked.split(channels, dim=1), strict=True))
     return [warped[word] for word in words]

@@ -52,6 +52,11 @@ class System(nn.Module):
     def translate(self, source: Tensor) -> Tensor:
         raise NotImplementedError
 
+    @property
+    def context(self) -> int:
+        """How many neighbouring planes of the source it is shown as channels (``data.datasets.PairedSlices``)."""
+        return getattr(self.config, "source_channels", 1)
+
     def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """``(C, H, W)`` of a source and of a target, for images of ``size`` x ``size``; some systems fix the size."""
         return (self.config.source_channels, size, size), (self.config.target_channels, size, size)

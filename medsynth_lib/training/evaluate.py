@@ -62,10 +62,17 @@ class Evaluation:
 
 
 def baselines(store: SliceStore) -> dict[str, Translate]:
-    """Identity, mean image and look-up table, the latter two fitted on the training patients of ``store``."""
+    """Identity, mean image and look-up table, the latter two fitted on the training patients of ``store``.
+
+    Of a source with neighbouring planes they see the slice itself, the middle channel.
+    """
     train = PairedSlices(store, "train")
     found = (Identity(), MeanImage(train.in_order()), LookUpTable(train.in_order()))
-    return {one.name: one.translate for one in found}
+    return {one.name: lambda source, one=one: one.translate(_middle(source)) for one in found}
+
+
+def _middle(source: Tensor) -> Tensor:
+    return source[:, source.shape[1] // 2, None]
 
 
 @torch.no_grad()
@@ -78,9 +85,11 @@ def evaluate(
     with_baselines: bool = True,
     metrics: Collection[str] = METRICS,
     stride: int = 1,
+    context: int = 1,
 ) -> Evaluation:
     """Score every method, and the baselines, on every slice of ``split``, whole slice and inside the body.
 
+    ``context`` is the number of planes that the methods are shown (``System.context``).
     With ``stride`` above 1, on one slice of each patient in ``stride``, evenly spaced: for a look while training.
 
     Images are decoded to physical units through each patient's target window, whose width is the ``data_range``; the
@@ -88,7 +97,7 @@ def evaluate(
     """
     device = choose_device(str(device))
     methods = {**methods, **(baselines(store) if with_baselines else {})}
-    data = PairedSlices(store, split)
+    data = PairedSlices(store, split, context=context)
     records: dict[str, list[Record]] = {method: [] for method in methods}
     for patient in data.patients:
         window = patient.windows[data.target]

@@ -101,6 +101,7 @@ class MetricFile:
             with_baselines=False,
             metrics=self.metrics,
             stride=self.strides[split],
+            context=system.context,
         )
         return {name: one.mean for name, one in found.summaries[system.name].items()}
 
@@ -159,4 +160,5 @@ class TensorBoard:
         batch = next(trainer.data.in_order(self.slices))
         with torch.no_grad():
             fake = trainer.inference_system().translate(batch.source.to(trainer.device)).float().cpu()
-        return (torch.cat([batch.source, fake, batch.target], dim=3).clamp(-1, 1) + 1) / 2
+        source = batch.source[:, batch.source.shape[1] // 2, None]  # the slice itself, without its neighbours
+        return (torch.cat([source, fake, batch.target], dim=3).clamp(-1, 1) + 1) / 2

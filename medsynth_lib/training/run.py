@@ -8,12 +8,14 @@ from pathlib import Path
 
 import torch
 
-from medsynth_lib.data.datasets import PairedSlices, UnpairedSlices
+from medsynth_lib.data.datasets import PairedSlices, UnpairedSlices, check_context
 from medsynth_lib.data.intensity import IntensityWindow
 from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.errors import CheckpointError, TrainingError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
+from medsynth_lib.systems.pix2pix import Pix2PixConfig
+from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
 from medsynth_lib.training import distributed
 from medsynth_lib.training.amp import choose_device
 from medsynth_lib.training.checkpoint import last_step, load_model
@@ -54,7 +56,8 @@ def make_trainer(
         data, about = replace(profile.points, seed=seed), {"points": asdict(profile.points)}
     else:
         kind = PairedSlices if profile.paired else UnpairedSlices
-        data = kind(store, "train", augmentation=profile.augmentation, seed=seed)
+        context = getattr(profile.system, "source_channels", 1)
+        data = kind(store, "train", augmentation=profile.augmentation, seed=seed, context=context)
         about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     network = build_system(system, profile.system, seed)
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
@@ -67,19 +70,21 @@ def train_run(
     profile_name: str = "lesson",
     *,
     metrics_every: int = 0,
+    context: int = 1,
     **training: object,
 ) -> Trainer:
     """Train ``system`` on the slice store at ``data`` into the folder ``run``; returns the trainer, for its step.
 
     Keeps checkpoints, the model, ``losses.jsonl`` and TensorBoard files in ``run``, and every ``metrics_every`` steps
-    scores in ``metrics.jsonl`` (``MetricFile``; 0: never). ``training`` replaces settings of the profile
+    scores in ``metrics.jsonl`` (``MetricFile``; 0: never). ``context`` is the number of source planes that a slice is
+    translated from (``PairedSlices``). ``training`` replaces settings of the profile
     (``TrainConfig``'s names). ``data`` is ``None`` for a system of points.
 
     Raises:
         TrainingError, CheckpointError, StorageError: as ``make_trainer`` and ``Trainer.train``; scores are asked for of
             a system that translates no slices.
     """
-    chosen = profile(system, profile_name, **training)
+    chosen = _with_context(profile(system, profile_name, **training), system, context)
     store = None if data is None else SliceStore.open(data)
     trainer = make_trainer(system, store, chosen, run)
     if metrics_every and not (store and trainer.system.conditional):
@@ -98,6 +103,25 @@ def train_run(
     return trainer
 
 
+def _with_context(chosen: Profile, system: str, context: int) -> Profile:
+    """The profile for a system whose source is a slice with its neighbours.
+
+    Raises:
+        InputError: an even number.
+        TrainingError: a system that starts from no image, or also makes sources, of which it would make three.
+    """
+    if check_context(context) == 1:
+        return chosen
+    if not isinstance(chosen.system, (Pix2PixConfig, UNetCascadeConfig)):
+        raise TrainingError(
+            f"{system} cannot learn from neighbouring planes",
+            where="context",
+            rule="1, or a system that translates one way: pix2pix, unet_cascade",
+            seen=context,
+        )
+    return replace(chosen, system=replace(chosen.system, source_channels=context))
+
+
 def evaluate_run(run: str | Path, data: str | Path, split: str = "test", device: str = "auto") -> Evaluation:
     """Score the model of ``run`` on the slice store at ``data``.
 
@@ -114,7 +138,7 @@ def evaluate_run(run: str | Path, data: str | Path, split: str = "test", device:
             raise CheckpointError(
                 f"the model was trained on another {key}", where=data, rule=about.get(key), seen=seen[key]
             )
-    found = evaluate({system.name: system.translate}, store, split, chosen)
+    found = evaluate({system.name: system.translate}, store, split, chosen, context=system.context)
     if seen["prepared"] != about.get("prepared"):
         note = "not the store it was trained on: its training patients may be among these"
         found = replace(found, about={**found.about, "note": note})

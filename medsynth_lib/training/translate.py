@@ -12,6 +12,7 @@ import torch
 from medsynth_lib import __version__
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
 from medsynth_lib.data.body import body_mask, clean_source
+from medsynth_lib.data.datasets import context_offsets
 from medsynth_lib.data.dicom_derived import Maker, write_derived_series
 from medsynth_lib.data.framing import on_grid, reference_grid
 from medsynth_lib.data.inspect import single_image
@@ -66,7 +67,9 @@ def _translated(
     fakes: list[np.ndarray] = []
     with torch.no_grad():
         for start in range(0, len(planes), PLANES):
-            batch = torch.from_numpy(np.stack(planes[start : start + PLANES]))[:, None].float().to(device)
+            middles = range(start, min(start + PLANES, len(planes)))
+            batch = np.stack([_with_neighbours(planes, z, system.context) for z in middles])
+            batch = torch.from_numpy(batch).float().to(device)
             fakes += list(system.translate(batch)[:, 0].float().cpu().numpy())
     return Volume(
         array=target_window.decode(volume_from_slices(fakes)).astype(np.float32),
@@ -77,6 +80,11 @@ def _translated(
         provenance={"synthetic": True, "system": about["system"], "derived from": source.modality},
         problems=("synthetic image, not for diagnosis",),
     )
+
+
+def _with_neighbours(planes: list[np.ndarray], index: int, context: int) -> np.ndarray:
+    """Plane ``index`` amid its neighbours, ``(context, H, W)``; at the ends of the volume the end plane again."""
+    return np.stack([planes[min(max(index + offset, 0), len(planes) - 1)] for offset in context_offsets(context)])
 
 
 def translate_file(model: str | Path, source: str | Path, out: str | Path, device: str = "auto") -> dict[str, object]:

@@ -283,3 +283,29 @@ def test_unpaired_scores_are_of_pairs(store):
 def test_one_patient_cannot_be_unpaired(tmp_path):
     with pytest.raises(InputError, match="two patients"):
         UnpairedSlices(write_store(tmp_path, {"P1": ("train", 3)}))
+
+
+# Neighbouring planes
+
+
+def test_neighbours_are_channels_feet_first_and_never_another_patients(store):
+    alone, three = PairedSlices(store), PairedSlices(store, context=3)
+    for patient in store.split("train"):
+        single = torch.cat([batch.source for batch in alone.in_order(patient=patient)])[:, 0]
+        beside = torch.cat([batch.source for batch in three.in_order(patient=patient)])
+        below, above = torch.cat([single[:1], single[:-1]]), torch.cat([single[1:], single[-1:]])
+        assert torch.equal(beside, torch.stack([below, single, above], dim=1))
+
+
+def test_neighbours_change_neither_the_slice_nor_its_target(store):
+    options = {"augmentation": Augmentation(source_gain=0.2), "seed": 5}
+    alone, three = PairedSlices(store, **options).batch(2, 6), PairedSlices(store, context=3, **options).batch(2, 6)
+    assert torch.equal(three.source[:, 1:2], alone.source)
+    assert torch.equal(three.target, alone.target)
+    assert not torch.equal(three.source[:, 0:1], alone.source)
+
+
+@pytest.mark.parametrize("context", [0, 2, -1])
+def test_a_slice_has_as_many_neighbours_below_as_above(store, context):
+    with pytest.raises(InputError, match="odd number"):
+        PairedSlices(store, context=context)

@@ -123,7 +123,7 @@ def test_scores_are_those_of_the_slices_looked_at(two_patients, tmp_path):
 
 
 class NamedIdentity:
-    name, translate = "identity", staticmethod(lambda source: source)
+    name, context, translate = "identity", 1, staticmethod(lambda source: source)
 
 
 def test_it_looks_at_the_first_report_after_each_multiple_and_at_the_end(two_patients, tmp_path):

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+import torch
 
 from medsynth_lib.cli import main
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.nifti import read_nifti
 from medsynth_lib.data.prepare import PrepareConfig, prepare
-from medsynth_lib.errors import InputError
+from medsynth_lib.errors import InputError, TrainingError
 from medsynth_lib.phantom.cohort import make_cohort
-from medsynth_lib.training.run import train_run
-from medsynth_lib.training.translate import translate_file
+from medsynth_lib.training.run import evaluate_run, train_run
+from medsynth_lib.training.translate import translate_file, translate_volume
 
 NAME = "Doe^Jane"
 #: Synthetic Data (0008,001C) is younger than the checker; PET images of the standard are PRIMARY, ours must not be.
@@ -33,9 +34,9 @@ def cohort(tmp_path_factory):
     return root
 
 
-def trained(cohort, folder, source, target):
+def trained(cohort, folder, source, target, **options):
     store = prepare(cohort, folder / "store", PrepareConfig(source, target, size=64))
-    train_run("pix2pix", store.path, folder / "run", "smoke", steps=2, amp="off")
+    train_run("pix2pix", store.path, folder / "run", "smoke", steps=2, amp="off", **options)
     return folder / "run"
 
 
@@ -191,3 +192,41 @@ def test_a_real_pet_series(realdata, run, tmp_path):
         check_conformance(out)
         if even:
             check_other_readers(out)
+
+
+# Neighbouring planes
+
+
+@pytest.fixture(scope="module")
+def run_of_three(cohort, tmp_path_factory):
+    """Trained, scored while training, and reported to TensorBoard on three planes at once."""
+    return trained(cohort, tmp_path_factory.mktemp("three"), "PET", "CT", context=3, metrics_every=1)
+
+
+@pytest.mark.parametrize("planes_at_once", [1, 4, 8])
+def test_a_plane_is_made_from_itself_and_its_neighbours(run_of_three, cohort, monkeypatch, planes_at_once):
+    seen = []
+    monkeypatch.setattr(
+        "medsynth_lib.systems.pix2pix.Pix2Pix.translate", lambda self, source: seen.append(source) or source[:, :1]
+    )
+    monkeypatch.setattr("medsynth_lib.training.translate.PLANES", planes_at_once)
+    volume = read_series(find_series(cohort / "P002" / "PET")[0])
+    translate_volume(run_of_three, volume)
+    below, plane, above = torch.cat(seen).unbind(dim=1)
+    assert len(plane) == volume.shape[2]
+    assert torch.equal(below, torch.cat([plane[:1], plane[:-1]]))
+    assert torch.equal(above, torch.cat([plane[1:], plane[-1:]]))
+
+
+def test_baselines_do_not_profit_from_neighbours(run_of_three, run):
+    store = run_of_three.parent / "store"
+    three, one = evaluate_run(run_of_three, store), evaluate_run(run, run.parent / "store")
+    for name in ("identity", "mean image", "look-up table"):
+        assert three.summaries[name] == one.summaries[name]
+
+
+@pytest.mark.parametrize("system", ["cyclegan", "medusis", "dcgan"])
+def test_systems_that_cannot_use_neighbours_say_so(cohort, tmp_path, system):
+    store = prepare(cohort, tmp_path / "store", PrepareConfig("PET", "CT", size=64))
+    with pytest.raises(TrainingError, match="pix2pix, unet_cascade"):
+        train_run(system, store.path, tmp_path / "run", "smoke", context=3)
