@@ -16,6 +16,7 @@ from medsynth_lib.visualize.slices import ERROR_CMAP, LOOKS
 
 #: Whole slice and body, told apart without colour too.
 _WHOLE, _BODY = "#0072b2", "#e69f00"
+_WITH_UNIT = ("mae", "mse", "rmse", "psnr")
 
 
 def distort(
@@ -83,7 +84,7 @@ def under_distortion(
     look, real = LOOKS[modality], np.clip(np.asarray(image, float), low, high)
     fake = distort(real, shift_px, blur_px, noise, contrast, low=low, high=high)
     scores = scores_of(fake, real, body, high - low)
-    figure, axes = plt.subplots(1, 4, figsize=(11.5, 2.9), layout="constrained", width_ratios=(1, 1.15, 1.1, 1.1))
+    figure, axes = plt.subplots(1, 5, figsize=(11.5, 2.7), layout="constrained", width_ratios=(1, 1.15, 1.2, 0.5, 0.5))
     plt.close(figure)  # the caller shows it; pyplot must not show it a second time
     axes[0].imshow(fake, cmap=look.cmap, vmin=look.low, vmax=look.high)
     axes[0].set_title(f"shift {shift_px} px, blur {blur_px:g} px", fontsize=9)
@@ -93,22 +94,24 @@ def under_distortion(
     figure.colorbar(error, ax=axes[1], shrink=0.8, label=f"error, {look.unit}")
     for axis in axes[:2]:
         axis.set_axis_off()
-    parts = [name for name in scores if not name.endswith(BODY_SUFFIX) and name not in ("mse", "rmse")]
-    _bars(axes[2], scores, [name for name in parts if name not in ("mae", "psnr")], "", 1.05)
-    _bars(axes[3], scores, ["psnr", "mae"], look.unit, max(50.0, scores["mae" + BODY_SUFFIX]))
-    axes[2].legend(("whole slice", "body"), fontsize=7, loc="lower right")
+    parts = [name for name in scores if name not in _WITH_UNIT and not name.endswith(BODY_SUFFIX)]
+    _bars(axes[2], scores, parts, "", 1.0)
+    _bars(axes[3], scores, ["psnr"], "", 50.0)
+    _bars(axes[4], scores, ["mae"], look.unit, max(100.0, scores["mae"], scores["mae" + BODY_SUFFIX]))
+    figure.legend(axes[2].containers[:2], ("whole slice", "body"), fontsize=8, loc="outside lower right", ncols=2)
     return figure
 
 
 def _bars(axis, scores: Mapping[str, float], names: list[str], unit: str, longest: float) -> None:
-    """Two bars per metric with their values; an infinite PSNR fills the axis."""
-    for row, name in enumerate(names):
-        for offset, suffix, colour in ((-0.2, "", _WHOLE), (0.2, BODY_SUFFIX, _BODY)):
-            value = scores[name + suffix]
-            shown = 0.0 if np.isnan(value) else float(np.clip(value, 0, longest))
-            axis.barh(row + offset, shown, height=0.36, color=colour)
-            axis.text(0.02 * longest, row + offset, f"{value:.3g}", va="center", fontsize=7, color="black")
-    axis.set_yticks(range(len(names)), [heading(name, unit) for name in names], fontsize=8)
-    axis.set_xlim(0, longest)
-    axis.invert_yaxis()
+    """Two bars per metric, their values above them; an infinite PSNR fills the axis."""
+    for offset, suffix, colour in ((-0.2, "", _WHOLE), (0.2, BODY_SUFFIX, _BODY)):
+        values = [scores[name + suffix] for name in names]
+        heights = np.clip(np.nan_to_num(values, posinf=longest), 0, longest)
+        axis.bar(np.arange(len(names)) + offset, heights, width=0.36, color=colour)
+        for place, height, value in zip(range(len(names)), heights, values, strict=True):
+            axis.text(place + offset, height, f"{value:.3g}", ha="center", va="bottom", fontsize=7)
+    labels = [heading(name, unit).replace(", ", ",\n").replace(" [", "\n[") for name in names]
+    axis.set_xticks(range(len(names)), labels, fontsize=8)
+    axis.set(ylim=(0, 1.1 * longest), xlim=(-0.6, len(names) - 0.4))
+    axis.tick_params(axis="y", labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)

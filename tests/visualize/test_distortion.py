@@ -53,13 +53,12 @@ def test_the_bars_are_the_metrics_of_the_slice_shown(slice_hu):
     fake = np.asarray(figure.axes[0].images[0].get_array())
     np.testing.assert_allclose(np.asarray(figure.axes[1].images[0].get_array()), fake - slice_hu)
     scores = scores_of(fake, slice_hu, body, 2000.0)
-    names = [label.get_text() for label in figure.axes[2].get_yticklabels()]
-    widths = [bar.get_width() for bar in figure.axes[2].patches]
-    assert widths[2 * names.index("SSIM")] == pytest.approx(scores["ssim"])
-    assert widths[2 * names.index("SSIM") + 1] == pytest.approx(max(0, scores["ssim_body"]))
-    psnr, _, mae, mae_body = (bar.get_width() for bar in figure.axes[3].patches)
-    assert psnr == pytest.approx(scores["psnr"])
-    assert (mae, mae_body) == (pytest.approx(scores["mae"]), pytest.approx(scores["mae_body"]))
+    names = [label.get_text() for label in figure.axes[2].get_xticklabels()]
+    bars = [[bar.get_height() for bar in axis.patches] for axis in figure.axes[2:5]]
+    assert bars[0][names.index("SSIM")] == pytest.approx(max(0, scores["ssim"]))
+    assert bars[0][len(names) + names.index("SSIM")] == pytest.approx(max(0, scores["ssim_body"]))
+    assert bars[1] == pytest.approx([scores["psnr"], scores["psnr_body"]])
+    assert bars[2] == pytest.approx([scores["mae"], scores["mae_body"]])
 
 
 def test_the_same_image_has_an_endless_psnr_and_still_a_picture(slice_hu):
