@@ -79,6 +79,58 @@ def lessons_run(
     return 1 if failed else 0
 
 
+@lessons.command(name="expected")
+def lessons_expected(
+    lesson: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[LESSON …]")] = (),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    profile: Profile = "lesson",
+    from_: Annotated[tuple[Path, ...], tyro.conf.arg(name="from", metavar="FOLDER …")] = (),
+    out: Path = Path("runs/expected"),
+    timeout: int = 3600,
+    notebooks: Path | None = None,
+    json: bool = False,
+) -> int:
+    """Run lessons with several seeds and keep what they gave beside them; later runs are judged against it.
+
+    Writes notebooks/expected/expected.json (for each number: mean, sd, range and band; time and memory), fills the
+    table of time and memory in each lesson's objectives and, in the lesson profile, copies the reference figures and
+    keeps the trained model of the first seed, for CHECKPOINT = "course". Ends with 1 where a lesson failed; nothing is
+    kept then.
+
+    Args:
+        lesson: Which lessons: a number (02) or a name; all of them by default.
+        seeds: One run for each. From a single seed there are no bands.
+        profile: smoke, lesson or paper.
+        from_: Take these finished runs (each the OUT of `medsynth lessons run`, one seed each) instead of running.
+        out: Where the runs go, each in seed-N.
+        timeout: Seconds that one lesson may take.
+        notebooks: The folder of lessons; the course's own by default.
+        json: Print JSON for another program.
+    """
+    from medsynth_lib.course.expected import FINISHED
+    from medsynth_lib.course.lessons import run_lessons
+    from medsynth_lib.course.reference import keep_expected, summary_text
+    from medsynth_lib.course.report import summary_line
+    from medsynth_lib.course.runner import Limits
+
+    def progress(result: Any) -> None:
+        if not json:
+            print(summary_line(result.as_dict()), flush=True)
+
+    folders = list(from_)
+    for seed in () if from_ else seeds:
+        folders.append(out / f"seed-{seed}")
+        limits = Limits(timeout, timeout)
+        runs = run_lessons(
+            lesson, profile, None, folders[-1], {"SEED": seed}, notebooks=notebooks, limits=limits, progress=progress
+        )
+        if not all(run.result.status in FINISHED for run in runs):
+            return 1
+    kept = keep_expected(folders, profile, lesson, notebooks)
+    report(kept, json, lambda: summary_text(kept))
+    return 0
+
+
 def _name_and_value(text: str) -> tuple[str, Any]:
     """``SEED=3`` as ``("SEED", 3)``: a Python literal where it is one, else text."""
     import ast

@@ -18,16 +18,20 @@ from IPython.display import HTML, display
 
 from medsynth_lib import __version__
 from medsynth_lib.course.exercise import call_out_html, judge_attempt, quiz_html
+from medsynth_lib.course.places import MODEL, NOTEBOOKS, expected_folder
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.training.amp import choose_amp, choose_device
-from medsynth_lib.training.machine import peak_memory_mib, versions
+from medsynth_lib.training.checkpoint import MODEL as MODEL_FILE
+from medsynth_lib.training.machine import device_name, peak_memory_mib, versions
 from medsynth_lib.visualize.html import figure_html, figure_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Attempt = TypeVar("Attempt")
+#: ``CHECKPOINT`` for the model that comes with a lesson.
+COURSE = "course"
 
 
 class Lesson:
@@ -74,6 +78,30 @@ class Lesson:
             f"Python {platform.python_version()} · torch {torch.__version__} · MedSynth {__version__}"
         )
 
+    def checkpoint(self, wanted: str | Path | None) -> Path | None:
+        """What the parameter ``CHECKPOINT`` means: ``None`` to train, else the folder or file of a trained model.
+
+        ``"course"`` is the model that comes with the lesson, trained on the phantom in the ``lesson`` profile
+        (``medsynth lessons expected`` makes it): for a look at results without training.
+
+        Raises:
+            MedSynthError: ``"course"`` where the lesson has no such model, or in another profile.
+        """
+        if not wanted:
+            return None
+        if wanted != COURSE:
+            return Path(wanted)
+        model = expected_folder(self.stem, NOTEBOOKS) / MODEL
+        if self.profile != "lesson" or not model.is_dir():
+            raise MedSynthError(
+                f'CHECKPOINT = "{COURSE}" means a model that is not there',
+                where=self.stem,
+                rule='PROFILE = "lesson", in a checkout of the course, in a lesson that comes with a model',
+                seen=f'PROFILE = "{self.profile}", {"a" if model.is_dir() else "no"} model',
+                fix='set CHECKPOINT = "" to train one yourself',
+            )
+        return model
+
     def figure(self, figure: Figure, name: str, alt: str) -> None:
         """Save ``figure`` as ``out_dir/<name>.png``, show it with the text ``alt`` for who cannot see it, and close it.
 
@@ -107,11 +135,14 @@ class Lesson:
         """Show a question whose answer (``answer`` counts ``options`` from 0) unfolds on a click, with no kernel."""
         display(HTML(quiz_html(question, options, answer, explanation)))
 
-    def record(self, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    def record(self, metrics: Mapping[str, Any], model: str | Path | None = None) -> dict[str, Any]:
         """Write ``metrics`` and what they were made with to ``out_dir/record.json``; call it in the last code cell.
 
         Args:
             metrics: name -> number, text, list, or another such mapping; the unit belongs in the name (``mae_hu``).
+            model: the run inside ``out_dir`` whose trained model the lesson's results are of; from it
+                ``medsynth lessons expected`` makes the model that comes with the lesson. Left out, or a folder without
+                a model: none.
 
         Raises:
             MedSynthError: a value that is not finite or not plain data.
@@ -123,6 +154,8 @@ class Lesson:
             "metrics": plain(metrics),
             "exercises": self.attempts,
             "figures": self.figures,
+            "model": self._inside(model),
+            "hardware": device_name(self.device),
             "device": self.device.type,
             "amp": self.amp,
             "seconds": round(time.monotonic() - self._started, 2),
@@ -133,6 +166,12 @@ class Lesson:
         with atomic_path(self.out_dir / "record.json") as path:
             path.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
         return record
+
+    def _inside(self, model: str | Path | None) -> str | None:
+        """``model`` relative to ``out_dir``, where it is a folder with a model in it."""
+        if model is None or not (Path(model) / MODEL_FILE).is_file():
+            return None
+        return Path(model).absolute().relative_to(self.out_dir.absolute()).as_posix()
 
 
 def plain(value: Any, name: str = "metrics") -> Any:

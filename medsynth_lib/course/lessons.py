@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from medsynth_lib.course.expected import HARMLESS, Course, faults_of, read_expected
+from medsynth_lib.course.places import NOTEBOOKS, bands_file
 from medsynth_lib.course.report import index_page
 from medsynth_lib.course.runner import DEFAULT_LIMITS, Limits, RunResult, available_cores, run_notebook
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import InputError, MedSynthError
 
 PROFILES = ("smoke", "lesson", "paper")
-#: Where the lessons lie in a checkout of the course.
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 @dataclass(frozen=True)
@@ -78,19 +78,22 @@ def run_lessons(
     """Execute the lessons ``stems`` (empty: all) and write ``lessons.json`` and ``index.html`` into ``out``.
 
     Every lesson gets ``PROFILE``, ``OUT_DIR`` (``out/<stem>``), ``DATA_ROOT`` where ``data_root`` is given, and all of
-    ``parameters``. ``jobs`` lessons run at a time and share the cores. ``progress`` is called as each one ends.
+    ``parameters``. ``jobs`` lessons run at a time and share the cores. ``progress`` is called as each one ends. A
+    lesson on its own data whose results lie outside the bands of ``expected/expected.json`` has failed.
 
     Raises:
-        MedSynthError: an unknown lesson or profile, or a data folder that is not there.
+        MedSynthError: an unknown lesson or profile, a data folder that is not there, or bands that cannot be read.
     """
     out = Path(out).absolute()
     lessons = select_lessons(stems, notebooks)
     shared = {**_shared_parameters(profile, data_root), **(parameters or {})}
+    course = read_expected(bands_file(Path(notebooks or NOTEBOOKS)))
     jobs = max(1, min(jobs, len(lessons)))
     threads, stop = max(1, available_cores() // jobs), threading.Event()
 
     def run(path: Path) -> LessonRun:
         one = _run_one(path, out / path.stem, shared, limits=limits, threads=threads, stop=stop)
+        one = judged(one, course, profile, shared)
         progress(one.result)
         return one
 
@@ -100,16 +103,28 @@ def run_lessons(
         except BaseException:  # Ctrl-C above all: leave no kernel behind
             stop.set()
             raise
-    write_summary(runs, out, profile)
+    write_summary(runs, out, profile, [name for name, value in shared.items() if name not in HARMLESS and value])
     return runs
 
 
-def write_summary(runs: list[LessonRun], out: Path, profile: str) -> None:
-    """Write ``lessons.json`` and ``index.html`` for ``runs`` into ``out``, each whole or not at all."""
+def judged(run: LessonRun, course: Course, profile: str, parameters: Mapping[str, Any]) -> LessonRun:
+    """``run``, with the status ``outside_band`` where it ended well but a result is not in its band."""
+    faults = run.result.ok and faults_of(run.record, course, run.result.stem, profile, parameters)
+    if not faults:
+        return run
+    return replace(run, result=replace(run.result, status="outside_band", error="\n".join(faults)))
+
+
+def write_summary(runs: list[LessonRun], out: Path, profile: str, changed: Sequence[str] = ()) -> None:
+    """Write ``lessons.json`` and ``index.html`` for ``runs`` into ``out``, each whole or not at all.
+
+    ``changed`` names the parameters that made the lessons another experiment than the course's own.
+    """
+    summary = {"profile": profile, "parameters": list(changed), "lessons": [run.as_dict() for run in runs]}
     with atomic_path(out / "lessons.json") as path:
-        path.write_text(json.dumps({"profile": profile, "lessons": [run.as_dict() for run in runs]}, indent=1))
+        path.write_text(json.dumps(summary, indent=1))
     with atomic_path(out / "index.html") as path:
-        path.write_text(index_page([run.as_dict() for run in runs], out, profile), encoding="utf-8")
+        path.write_text(index_page([run.as_dict() for run in runs], out, f"Profile {profile}."), encoding="utf-8")
 
 
 def _shared_parameters(profile: str, data_root: str | Path | None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from medsynth_lib.data.atomic import atomic_path, storage_errors
 from medsynth_lib.errors import CheckpointError
 from medsynth_lib.training import distributed
+from medsynth_lib.training.compact import expand
 
 PREFIX = "checkpoint-"
 MODEL = "model.safetensors"
@@ -118,9 +119,14 @@ def save_model(path: Path, networks: Mapping[str, nn.Module], about: Mapping[str
         for name, network in networks.items()
         for key, tensor in network.state_dict().items()
     }
+    write_model(path, tensors, about)
+
+
+def write_model(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, object]) -> None:
+    """``save_model``, for tensors that already have their names."""
     with atomic_path(path) as temporary:
         # Written by Python: safetensors' own writer does not say that the disk is full.
-        temporary.write_bytes(save(tensors, metadata={"medsynth": json.dumps(about)}))
+        temporary.write_bytes(save(dict(tensors), metadata={"medsynth": json.dumps(about)}))
 
 
 def load_model(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -138,8 +144,8 @@ def load_model(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["medsynth"])
-            return {key: file.get_tensor(key) for key in file.keys()}, about  # noqa: SIM118, no mapping
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+            return expand({key: file.get_tensor(key) for key in file.keys()}), about  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             "the model file cannot be read", where=path, rule="a safetensors file written by MedSynth", seen=str(error)
         ) from error

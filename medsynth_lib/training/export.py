@@ -10,7 +10,8 @@ from medsynth_lib import __version__
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.errors import InputError
-from medsynth_lib.training.checkpoint import MODEL, load_model, model_digest
+from medsynth_lib.training.checkpoint import MODEL, load_model, model_digest, write_model
+from medsynth_lib.training.compact import compact as compact_weights
 from medsynth_lib.training.evaluate import Evaluation
 from medsynth_lib.training.log import read_lines
 from medsynth_lib.training.run import evaluate_run, load_system
@@ -26,13 +27,17 @@ LIMITS = """\
 """
 
 
-def export(run: str | Path, out: str | Path, *, data: str | Path | None = None, device: str = "auto") -> dict:
+def export(
+    run: str | Path, out: str | Path, *, data: str | Path | None = None, device: str = "auto", compact: bool = False
+) -> dict:
     """Write ``model.safetensors``, ``config.json`` and ``MODEL_CARD.md`` of ``run`` to the new folder ``out``.
 
-    ``medsynth translate OUT`` and ``load_system(OUT)`` take it as they take the run: it is the same file of weights.
+    ``medsynth translate OUT`` and ``load_system(OUT)`` take it as they take the run: it is the same file of weights,
+    unless ``compact``.
 
     Args:
         data: a slice store to score it on, beside the baselines, for the card.
+        compact: round the weights to 8 bits (``training.compact``): a quarter of the size, nearly the same images.
 
     Returns:
         ``out``, ``system``, ``sha256`` and ``scored``.
@@ -46,13 +51,17 @@ def export(run: str | Path, out: str | Path, *, data: str | Path | None = None, 
     if out.exists():
         raise InputError("the output is already there", where=out, fix="choose a new folder, or delete it")
     load_system(run)  # a model that cannot be loaded is not shared
-    about = load_model(run)[1]
+    tensors, about = load_model(run)
     evaluation = None if data is None else evaluate_run(run, data, device=device)
     licence = None if data is None else SliceStore.open(data).settings.get("license")
     source = run / MODEL if run.is_dir() else run
     with atomic_path(out) as folder:
         folder.mkdir()
-        shutil.copyfile(source, folder / MODEL)
+        if compact:
+            about = {**about, "weight_bits": 8}
+            write_model(folder / MODEL, compact_weights(tensors), about)
+        else:
+            shutil.copyfile(source, folder / MODEL)
         digest = model_digest(folder / MODEL)
         config = {"medsynth": __version__, "sha256": digest, **about}
         (folder / CONFIG).write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
@@ -97,7 +106,8 @@ def model_card(about: dict, digest: str, scores: str, licence: str | None) -> st
         f"# {about['system']}, {task}", "", "**Synthetic images, not for diagnosis.**", "",
         "## What it is for", "", "Teaching and research on medical image synthesis. Nothing clinical.", "",
         "## Data", "", f"- Trained on {data}.", f"- Licence of the data: {licence}.",
-        f"- Slices of {size}; intensity windows: {windows or 'none'}.", "",
+        f"- Slices of {size}; intensity windows: {windows or 'none'}.",
+        *([f"- Weights rounded to {about['weight_bits']} bits after training."] if "weight_bits" in about else []), "",
         "## Scores", "", scores, "",
         "## Limits", "", LIMITS,
         "## How to load it", "", f"With MedSynth {__version__} or newer, in this folder:", "", "```bash", *use,

@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -98,3 +99,38 @@ def test_exercise_returns_what_later_cells_can_use(tmp_path, shown):
 def test_quiz_is_shown(tmp_path, shown):
     Lesson("02", out_dir=tmp_path).quiz("Which?", ["this", "that"], 0, "Because.")
     assert "<details>" in shown[0]
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course whose lesson 02 comes with a model."""
+    (tmp_path / "notebooks" / "expected" / "02" / "model").mkdir(parents=True)
+    monkeypatch.setattr("medsynth_lib.course.lesson.NOTEBOOKS", tmp_path / "notebooks")
+    return tmp_path / "notebooks"
+
+
+def test_checkpoint_is_nothing_a_path_or_the_model_that_comes_with_the_lesson(course, tmp_path):
+    lesson = Lesson("02", profile="lesson", out_dir=tmp_path / "out")
+    assert lesson.checkpoint("") is None
+    assert lesson.checkpoint(None) is None
+    assert lesson.checkpoint("runs/mine") == Path("runs/mine")
+    assert lesson.checkpoint("course") == course / "expected" / "02" / "model"
+
+
+@pytest.mark.parametrize(("stem", "profile", "seen"), [("02", "smoke", "a model"), ("03", "lesson", "no model")])
+def test_a_course_model_that_is_not_there_is_refused_with_what_to_do(course, tmp_path, stem, profile, seen):
+    with pytest.raises(MedSynthError, match="a model that is not there") as error:
+        Lesson(stem, profile=profile, out_dir=tmp_path / "out").checkpoint("course")
+    assert f'PROFILE = "{profile}", {seen}' in str(error.value)
+    assert 'CHECKPOINT = ""' in str(error.value)
+
+
+def test_record_names_the_trained_model_inside_its_folder_or_none(tmp_path):
+    lesson = Lesson("02", out_dir=tmp_path / "out")
+    run = tmp_path / "out" / "run-lesson"
+    assert lesson.record({}, model=run)["model"] is None  # a checkpoint was looked at: nothing was trained
+    run.mkdir()
+    (run / "model.safetensors").touch()
+    assert lesson.record({}, model=run)["model"] == "run-lesson"
+    assert lesson.record({})["model"] is None
+    assert "CPU" in lesson.record({})["hardware"] or lesson.device.type == "cuda"
