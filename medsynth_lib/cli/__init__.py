@@ -24,6 +24,7 @@ from medsynth_lib.cli import (  # noqa: F401, importing registers their subcomma
     experiment,
     labels,
     lessons,
+    pages,
     phantom,
     privacy,
     public,
