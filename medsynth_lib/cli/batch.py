@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from medsynth_lib.cli.app import app, report
 from medsynth_lib.cli.lessons import _name_and_value
+
+if TYPE_CHECKING:
+    from medsynth_lib.course.batch.plan import Run
 
 
 @app.command
@@ -58,24 +61,37 @@ def batch(
         dry_run: Only check the plan, and list its runs.
         json: Print JSON for another program.
     """
-    from medsynth_lib.course.batch.plan import load_plan
-
-    given = {"time_limit_s": timeout, "cell_limit_s": cell_timeout, "memory_limit_mib": memory_mib}
-    given |= {"data": str(data_root.absolute()) if data_root else None}
-    overrides = {key: value for key, value in given.items() if value is not None}
-    runs = load_plan(plan, {**overrides, "parameters": dict(_name_and_value(one) for one in parameter)})
-    if dry_run:
-        listed = [{"name": run.name, "notebook": str(run.notebook), "parameters": run.parameters} for run in runs]
-        report(listed, json, lambda: "\n".join([*(run.name for run in runs), f"{len(runs)} runs, none executed"]))
-        return 0
-
     from medsynth_lib.course.batch.cluster import ClusterOptions
+    from medsynth_lib.course.batch.plan import load_plan
     from medsynth_lib.course.batch.run import run_batch
     from medsynth_lib.course.batch.table import Table
 
+    runs = load_plan(plan, _overrides(timeout, cell_timeout, memory_mib, data_root, parameter))
+    if dry_run:
+        return _list(runs, json)
     options = ClusterOptions(cluster, jobs, gpus, cluster_options, scheduler, retries)
     show = {} if json else {"show": Table()}
     results = run_batch(runs, out, options, threads=threads, unsafe=unsafe, retry_failed=retry_failed, **show)
     failed = sum(result["status"] != "ok" for result in results)
     report(results, json, lambda: f"{len(results) - failed} ok, {failed} failed: {out}/index.html")
     return 1 if failed else 0
+
+
+def _overrides(
+    timeout: int | None,
+    cell_timeout: int | None,
+    memory_mib: int | None,
+    data_root: Path | None,
+    parameter: tuple[str, ...],
+) -> dict[str, Any]:
+    """What the command line says in place of the plan."""
+    given = {"time_limit_s": timeout, "cell_limit_s": cell_timeout, "memory_limit_mib": memory_mib}
+    given |= {"data": str(data_root.absolute()) if data_root else None}
+    parameters = dict(_name_and_value(one) for one in parameter)
+    return {**{key: value for key, value in given.items() if value is not None}, "parameters": parameters}
+
+
+def _list(runs: list[Run], as_json: bool) -> int:
+    listed = [{"name": run.name, "notebook": str(run.notebook), "parameters": run.parameters} for run in runs]
+    report(listed, as_json, lambda: "\n".join([*(run.name for run in runs), f"{len(runs)} runs, none executed"]))
+    return 0

@@ -156,7 +156,17 @@ def _lay_out(source: Path, scratch: Path, parameters: dict[str, Any]) -> None:
 
 def papermill_command(work: Path, scratch: Path, limits: Limits) -> list[str]:
     """papermill on ``source.ipynb`` of ``scratch``; file names without a path, because it formats braces in them."""
-    command = [sys.executable, "-m", "papermill", "source.ipynb", "executed.ipynb", "--kernel", KERNEL]
+    command = [
+        sys.executable,
+        "-m",
+        "papermill",
+        "source.ipynb",
+        "executed.ipynb",
+        "--kernel",
+        KERNEL,
+        "--language",
+        "python",
+    ]
     command += ["--parameters_file", "parameters.yaml", "--cwd", str(work), "--execution-timeout", str(limits.cell_s)]
     return [*command, "--stderr-file", str(scratch / "cells.log"), "--log-level", "WARNING", "--no-progress-bar"]
 
@@ -179,6 +189,8 @@ def kernel_environment(scratch: Path, threads: int | None) -> dict[str, str]:
     guard.mkdir()
     startup.mkdir(parents=True)
     shutil.copyfile(network_guard.__file__, guard / "sitecustomize.py")
+    # jsonschema looks for this package and does without it; it would spend 1.5 s on a grammar in every run
+    (guard / "rfc3987_syntax.py").write_text("raise ImportError('left out by the runner')\n", encoding="utf-8")
     (startup / "00-widget-guard.py").write_text(widget_guard.STARTUP, encoding="utf-8")
     env = {name: value for name, value in os.environ.items() if name.lower() not in ("mplbackend", "no_proxy")}
     dead_end = "http://{}:{}".format(*network_guard.DEAD_END)

@@ -50,10 +50,6 @@ class Verdict:
     cell: FailingCell | None = None
 
 
-#: What papermill says where there is no kernel to ask.
-NO_KERNEL = ("Kernel died before replying to kernel_info", "Kernel didn't respond in")
-
-
 def judge(scratch: Path, finished: Finished, log: Path, limits: Limits) -> Verdict:
     """The verdict on the run in ``scratch`` (source.ipynb, executed.ipynb, network.log, widgets.log).
 
@@ -68,12 +64,12 @@ def judge(scratch: Path, finished: Finished, log: Path, limits: Limits) -> Verdi
     place = _locate(source, _first_unfinished(notebook))
     if limit := _judge_limit(finished, limits, place):
         return limit
-    if not _any_started(notebook) and any(said in words for said in NO_KERNEL):
-        return Verdict("not_started", _last_line(words))
     if "DeadKernelError" in words:
         return Verdict("dead_kernel", "the kernel died", place)
     if "CellTimeoutError" in words or "Timeout waiting for" in words:
         return Verdict("cell_timeout", f"longer than {limits.cell_s} s", place)
+    if finished.returncode != 0 and not _any_started(notebook):  # no kernel, no disk: nothing of the notebook ran
+        return Verdict("not_started", _last_line(words))
     return _judge_finished(scratch, source, notebook, finished.returncode, words)
 
 

@@ -1,5 +1,6 @@
 """The strict runner catches, each with its own message, what papermill alone lets pass."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import nbformat
 import psutil
 import pytest
 
+from medsynth_lib.course import process_tree, runner
 from medsynth_lib.course.runner import Limits, RunResult, check_parameters, kernel_environment, run_notebook
 from medsynth_lib.errors import InputError, MedSynthError
 from tests.course.notebook_factory import write_notebook
@@ -117,3 +119,30 @@ def test_own_python_path_is_kept(tmp_path, monkeypatch):
     env = kernel_environment(tmp_path, None)
     assert env["PYTHONPATH"].split(":" if sys.platform != "win32" else ";")[1] == "/mine"
     assert "no_proxy" not in env
+
+
+def test_kernel_that_does_not_start_is_no_fault_of_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "KERNEL", "no-such-kernel")
+    result = run_notebook(write_notebook(tmp_path / "tiny.ipynb", "x = 1"), tmp_path / "out")
+    assert result.status == "not_started"
+    assert "no-such-kernel" in result.error
+
+
+def test_notebook_that_names_no_language_runs_as_python(tmp_path):
+    source = write_notebook(tmp_path / "tiny.ipynb", "x = 1")
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata = {}
+    nbformat.write(notebook, source)
+    assert run_notebook(source, tmp_path / "out", {"SEED": 1}).ok
+
+
+def test_endless_messages_do_not_fill_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_tree, "MAX_OUTPUT_MIB", 2)
+    shouting = "import os\nwhile True:\n    os.write(2, b'x' * 2**16)"
+    result = run_notebook(write_notebook(tmp_path / "tiny.ipynb", shouting), tmp_path / "out")
+    assert (result.status, result.cell.index) == ("log", 1)
+
+
+def test_papermill_starts_without_the_slow_grammar_of_an_optional_check(tmp_path):
+    code = "import sys, papermill.cli; sys.exit('lark' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=kernel_environment(tmp_path, 1)).returncode == 0

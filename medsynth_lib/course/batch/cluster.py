@@ -104,7 +104,7 @@ def _local(options: ClusterOptions) -> Any:
         how["env"] = {"CUDA_VISIBLE_DEVICES": str(index)} if has_gpu else {}
         return {"cls": Nanny, "options": {**how, "dashboard": False, "silence_logs": logging.CRITICAL}}
 
-    local = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": None}
+    local = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
     workers = {index: worker(index) for index in range(options.jobs)}
     return SpecCluster(workers, scheduler={"cls": Scheduler, "options": local}, name="medsynth-batch", silence_logs=50)
 

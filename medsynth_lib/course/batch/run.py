@@ -118,22 +118,11 @@ def _results(
     futures = _submit(client, runs, settings, cluster.retries)
     ended = as_completed(list(futures), loop=client.loop)
     try:
-        beat, lonely = time.monotonic(), time.monotonic()
+        watch = _Watch(connection, cluster, progress)
         while not ended.is_empty():
             for future in ended.next_batch(block=False) if ended.has_ready() else ():
                 yield futures[future].name, _outcome(future, futures[future], settings)
-            now = time.monotonic()
-            progress.workers = len(client.scheduler_info(n_workers=-1)["workers"])
-            lonely = now if progress.workers else lonely
-            if not connection.is_ours and now - lonely > NO_WORKER_S:
-                raise MedSynthError(
-                    "no worker left",
-                    where=cluster.scheduler,
-                    fix="start one: dask worker ADDRESS --nthreads 1; then again",
-                )
-            if now - beat > KEEP_SIZE_S:
-                connection.keep_size()
-                beat = now
+            watch.look()
             show(progress, None)
             time.sleep(0.2)
     finally:
@@ -141,6 +130,32 @@ def _results(
             with contextlib.suppress(Exception):  # the cluster may be gone
                 client.cancel(list(futures), force=True)
                 client.run(stop_batch, settings.batch)
+
+
+class _Watch:
+    """Counts workers now and then; asks for lost ones where the cluster is ours, and gives up where nobody comes."""
+
+    def __init__(self, connection: Connection, cluster: ClusterOptions, progress: Progress):
+        self.connection, self.cluster, self.progress = connection, cluster, progress
+        self._seen = self._looked = self._asked = time.monotonic()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < 2:
+            return
+        self._looked = now
+        try:
+            self.progress.workers = len(self.connection.client.scheduler_info(n_workers=-1)["workers"])
+        except (OSError, TimeoutError) as error:
+            fix = "the same command goes on where this one stopped"
+            raise MedSynthError("lost the Dask scheduler", seen=type(error).__name__, fix=fix) from error
+        self._seen = now if self.progress.workers else self._seen
+        if not self.connection.is_ours and now - self._seen > NO_WORKER_S:
+            fix = "start one: dask worker ADDRESS --nthreads 1; then again"
+            raise MedSynthError("no worker left", where=self.cluster.scheduler, fix=fix)
+        if now - self._asked > KEEP_SIZE_S:
+            self.connection.keep_size()
+            self._asked = now
 
 
 def _submit(client: Any, runs: list[Run], settings: Settings, retries: int) -> dict[Any, Run]:

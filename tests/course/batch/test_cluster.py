@@ -65,14 +65,33 @@ def test_kubernetes_file_has_one_notebook_a_pod_and_room_for_it():
     assert mounts == {volume["name"] for volume in manifest["spec"]["worker"]["spec"]["volumes"]}
 
 
+def unknown_fields(value: object, schema: dict, at: str = "") -> list[str]:
+    """Fields that the schema does not have: jsonschema lets them pass, and Kubernetes drops them without a word."""
+    if isinstance(value, list):
+        return [one for item in value for one in unknown_fields(item, schema.get("items", {}), f"{at}[]")]
+    if not isinstance(value, dict) or "additionalProperties" in schema or "properties" not in schema:
+        return []
+    known = schema["properties"]
+    wrong = [f"{at}.{key}" for key in value if key not in known and at]  # apiVersion, kind, metadata are implied at top
+    return wrong + [
+        one for key in value if key in known for one in unknown_fields(value[key], known[key], f"{at}.{key}")
+    ]
+
+
 def test_kubernetes_file_keeps_the_operators_schema():
-    dask_kubernetes = pytest.importorskip("dask_kubernetes")
+    dask_kubernetes = pytest.importorskip("dask_kubernetes", reason="the extra kubernetes is not installed")
     import jsonschema
 
-    folder = Path(dask_kubernetes.__file__).parent / "operator" / "deployment" / "manifests"
-    definition = next(yaml.safe_load_all((folder / "daskcluster.yaml").read_text()))
+    chart = Path(dask_kubernetes.__file__).parent / "operator/deployment/helm/dask-kubernetes-operator"
+    definition = yaml.safe_load((chart / "crds" / "daskcluster.yaml").read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    jsonschema.validate(yaml.safe_load((EXAMPLES / "kubernetes.yaml").read_text()), schema)
+    manifest = yaml.safe_load((EXAMPLES / "kubernetes.yaml").read_text())
+    assert manifest["apiVersion"] == f"{definition['spec']['group']}/{definition['spec']['versions'][0]['name']}"
+    jsonschema.validate(manifest, schema)
+    assert unknown_fields(manifest, schema) == []
+    container = manifest["spec"]["worker"]["spec"]["containers"][0]
+    container["volumeMount"] = container.pop("volumeMounts")  # a slip that must be seen
+    assert unknown_fields(manifest, schema) == [".spec.worker.spec.containers[].volumeMount"]
 
 
 def test_example_plan_loads():
