@@ -1,5 +1,6 @@
 # Every target sets up .venv by itself the first time; afterwards that step takes no time.
 #   make lessons [DATA_ROOT=folder] [PROFILE=smoke|lesson|paper]
+#   make site [RUNS=folder], make slides [RUNS=folder]   (RUNS: what make lessons wrote, runs/lessons)
 #   make lab
 #   make test, make nightly, make lint, make lock, make clean
 
@@ -16,13 +17,16 @@ PIP := $(RUN)/python -m pip --disable-pip-version-check
 PYTEST := OMP_NUM_THREADS=1 $(RUN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
 
 .DELETE_ON_ERROR:
-.PHONY: help lessons test nightly lab lint lock clean
+.PHONY: help lessons site slides test nightly lab lint lock clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 lessons: $(READY)
 	@$(RUN)/medsynth lessons run --profile "$(PROFILE)" --out "$(OUT)" $(if $(DATA_ROOT),--data-root "$(DATA_ROOT)")
+
+site slides: $(READY)
+	@$(RUN)/medsynth lessons $@ $(if $(RUNS),--runs "$(RUNS)")
 
 test: lint
 	@$(PYTEST) -m "not nightly" $(TESTS)
