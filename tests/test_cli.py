@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from medsynth_lib import cli
-from medsynth_lib.cli.lessons import _name_and_value
+from medsynth_lib.cli.lessons import name_and_value
 from medsynth_lib.errors import InputError
 
 
@@ -80,4 +80,4 @@ def test_every_subcommand_explains_itself_and_every_option(capsys):
     ("text", "pair"), [("A=3", ("A", 3)), ("A=None", ("A", None)), ("A=x y", ("A", "x y")), ("A=", ("A", ""))]
 )
 def test_parameters_are_literals_or_text(text, pair):
-    assert _name_and_value(text) == pair
+    assert name_and_value(text) == pair

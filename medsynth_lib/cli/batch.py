@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from medsynth_lib.cli.app import app, report
-from medsynth_lib.cli.lessons import _name_and_value
+from medsynth_lib.cli.lessons import name_and_value
 
 if TYPE_CHECKING:
     from medsynth_lib.course.batch.plan import Run
@@ -87,7 +87,7 @@ def _overrides(
     """What the command line says in place of the plan."""
     given = {"time_limit_s": timeout, "cell_limit_s": cell_timeout, "memory_limit_mib": memory_mib}
     given |= {"data": str(data_root.absolute()) if data_root else None}
-    parameters = dict(_name_and_value(one) for one in parameter)
+    parameters = dict(name_and_value(one) for one in parameter)
     return {**{key: value for key, value in given.items() if value is not None}, "parameters": parameters}
 
 

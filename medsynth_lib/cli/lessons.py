@@ -68,7 +68,7 @@ def lessons_run(
         profile,
         data_root,
         out,
-        dict(_name_and_value(one) for one in parameter),
+        dict(name_and_value(one) for one in parameter),
         jobs,
         notebooks=notebooks,
         limits=Limits(cell_timeout, timeout),
@@ -131,7 +131,7 @@ def lessons_expected(
     return 0
 
 
-def _name_and_value(text: str) -> tuple[str, Any]:
+def name_and_value(text: str) -> tuple[str, Any]:
     """``SEED=3`` as ``("SEED", 3)``: a Python literal where it is one, else text."""
     import ast
 

@@ -16,6 +16,8 @@ from typing import IO
 import psutil
 
 _POLL_S = 0.1
+#: New members of a tree are looked for less often than known ones are measured: it means reading all of /proc.
+_SEARCH_S = 0.5
 #: A notebook that prints without end must not fill the disk.
 MAX_OUTPUT_MIB = 64
 
@@ -54,20 +56,24 @@ def run_tree(
         KeyboardInterrupt: another thread set ``stop``.
     """
     started, peak, seen, limit = time.monotonic(), 0, {}, ""
+    searched = -math.inf
     command = [*_dying_with_us(), *command]
     process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     _offer_to_the_oom_killer(process.pid)
     try:
         while not limit and (returncode := process.poll()) is None:
-            resident = _resident(process.pid, seen) / 2**20
+            now = time.monotonic()
+            if now - searched >= _SEARCH_S:
+                seen, searched = seen | _members(process.pid), now
+            resident = sum(map(_resident, seen.values())) / 2**20
             peak = max(peak, resident)
-            limit = "time" if time.monotonic() - started >= timeout_s else limit
+            limit = "time" if now - started >= timeout_s else limit
             limit = "log" if os.fstat(output.fileno()).st_size > MAX_OUTPUT_MIB * 2**20 else limit
             limit = "memory" if resident > memory_mib else limit
             if not limit and stop.wait(_POLL_S):
                 raise KeyboardInterrupt
     finally:
-        _kill(seen)
+        _kill(seen | _members(process.pid))
         process.kill()
         process.wait()
     return Finished(None if limit else returncode, time.monotonic() - started, peak, limit)
@@ -83,21 +89,21 @@ def _offer_to_the_oom_killer(pid: int) -> None:
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
 
 
-def _resident(pid: int, seen: dict[int, psutil.Process]) -> int:
-    """Bytes resident in the tree under ``pid``; adds its members to ``seen``."""
-    total = 0
+def _members(pid: int) -> dict[int, psutil.Process]:
+    """All processes of the tree under ``pid``, by their id."""
     try:
         root = psutil.Process(pid)
-        members = [root, *root.children(recursive=True)]
+        return {member.pid: member for member in (root, *root.children(recursive=True))}
     except psutil.NoSuchProcess:
+        return {}
+
+
+def _resident(member: psutil.Process) -> int:
+    """Its resident bytes; 0 where it has ended, also where its id is another's by now."""
+    try:
+        return member.memory_info().rss if member.is_running() else 0
+    except psutil.Error:
         return 0
-    for member in members:
-        try:
-            total += member.memory_info().rss
-            seen[member.pid] = member
-        except psutil.Error:
-            continue
-    return total
 
 
 def _kill(seen: dict[int, psutil.Process]) -> None:

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not sandbox.is_available(), reason="bubblewrap does not work here"),
 ]
 KINDS = {"good": 3, "raising": 1, "endless": 1, "hungry": 1, "killing": 1, "other": 1}
-LIMITS = {"time_limit_s": 60, "memory_limit_mib": 700}
+LIMITS = {"time_limit_s": 120, "memory_limit_mib": 700}
 OPTIONS = """
 queue: short
 memory: 1GB
@@ -70,6 +70,7 @@ def test_slurm_and_a_job_cancelled_while_it_runs(tmp_path, monkeypatch):
         slurm.stop(folder)
     slow = next(result for result in results if "slow" in result["stem"])
     assert len(cancelled) == 1
+    assert not list((tmp_path / "out" / "runs").glob(".*"))  # nothing is left of the cancelled attempt
     assert (slow["status"], slow["attempts"]) == ("ok", 2)
     assert wrong([result for result in results if result is not slow]) == []
 

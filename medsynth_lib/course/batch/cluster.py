@@ -101,7 +101,10 @@ def _local(options: ClusterOptions) -> Any:
     def worker(index: int) -> dict[str, Any]:
         has_gpu = index < options.gpus
         how: dict[str, Any] = {"nthreads": 1, "memory_limit": None, "resources": {"GPU": 1} if has_gpu else {}}
-        how["env"] = {"CUDA_VISIBLE_DEVICES": str(index)} if has_gpu else {}
+        how["env"] = {
+            "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False"
+        }  # a hundred looks a second at a waiting thread
+        how["env"] |= {"CUDA_VISIBLE_DEVICES": str(index)} if has_gpu else {}
         return {"cls": Nanny, "options": {**how, "dashboard": False, "silence_logs": logging.CRITICAL}}
 
     local = {"host": "127.0.0.1", "port": 0, "dashboard": False, "dashboard_address": "127.0.0.1:0"}
@@ -120,10 +123,11 @@ def _slurm(options: ClusterOptions) -> Any:
 def slurm_arguments(options: ClusterOptions) -> dict[str, Any]:
     """The arguments of ``SLURMCluster``: the file's, with one worker and one notebook to a job, and its GPU."""
     given = _read_yaml(options.options)
+    given["scheduler_options"] = {"dashboard_address": ":0", **given.get("scheduler_options", {})}  # any free port
     if wrong := {"cores", "processes"} & set(given):
         rule = "one notebook at a time to a job; its CPU cores are job_cpu"
         raise InputError(f"{' and '.join(sorted(wrong))} in the options", where=options.options, rule=rule)
-    ours: dict[str, Any] = {"cores": 1, "processes": 1, "scheduler_options": {"dashboard": False}}
+    ours: dict[str, Any] = {"cores": 1, "processes": 1}
     if options.gpus:
         if options.gpus != options.jobs:
             raise MedSynthError("on Slurm every job has a GPU or none has", fix="two batches, or --gpus as --jobs")

@@ -213,7 +213,7 @@ def _check_machine(runs: list[Run], cluster: ClusterOptions, unsafe: bool) -> No
 
 @contextlib.contextmanager
 def _only_batch(out: Path) -> Iterator[None]:
-    """One batch at a time writes to ``out``; half-made folders of one that was killed are cleared away."""
+    """One batch at a time writes to ``out``; half-made folders, of workers that were killed, are cleared away."""
     import fcntl
 
     (out / "runs").mkdir(parents=True, exist_ok=True)
@@ -224,6 +224,13 @@ def _only_batch(out: Path) -> Iterator[None]:
             raise MedSynthError(
                 "another batch writes there", where=out, fix="wait for it, or choose another --out"
             ) from error
-        for rest in (out / "runs").glob(".*.part"):
-            shutil.rmtree(rest, ignore_errors=True)
-        yield
+        _clear_attempts(out)
+        try:
+            yield
+        finally:
+            _clear_attempts(out)
+
+
+def _clear_attempts(out: Path) -> None:
+    for rest in (out / "runs").glob(".*.part"):
+        shutil.rmtree(rest, ignore_errors=True)

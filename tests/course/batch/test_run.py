@@ -20,6 +20,7 @@ from medsynth_lib.course.batch.cluster import ClusterOptions
 from medsynth_lib.course.batch.plan import load_plan
 from medsynth_lib.course.batch.run import run_batch
 from medsynth_lib.course.report import STATUSES
+from medsynth_lib.course.runner import available_cores
 from medsynth_lib.errors import MedSynthError
 from tests.course.batch.classroom import make_class, wrong
 from tests.course.notebook_factory import write_notebook
@@ -39,7 +40,7 @@ def test_every_failure_has_its_own_cause_and_the_report_shows_it(tmp_path, capsy
     folder = make_class(tmp_path / "class", 0.1, good=1, raising=1, endless=1, hungry=1, killing=1, other=1)
     write_notebook(folder / "007" / "good.ipynb", FIGURE)
     out = tmp_path / "out"
-    code = main(["batch", str(folder), "--out", str(out), "--timeout", "90", "--memory-mib", "700", "--json"])
+    code = main(["batch", str(folder), "--out", str(out), "--timeout", "120", "--memory-mib", "700", "--json"])
     results = json.loads(capsys.readouterr().out)
     assert (code, wrong(results)) == (1, [])
     data = json.loads((out / "batch.json").read_text())
@@ -118,6 +119,27 @@ def test_killed_worker_and_killed_batch_lose_and_repeat_nothing_finished(tmp_pat
     assert [result["status"] for result in results] == ["ok"] * 4
     assert {path: path.read_bytes() for path in before} == before  # not repeated
     assert not list(out.glob("runs/.*"))
+
+
+SLOT = (
+    "import json, os, pathlib, time\nbegan = time.time()\ntime.sleep(2)\nmine = os.environ['CUDA_VISIBLE_DEVICES']\n"
+    "metrics = {'gpu': mine, 'began': began, 'ended': time.time(), 'threads': os.environ['OMP_NUM_THREADS']}\n"
+    "pathlib.Path(OUT_DIR, 'record.json').write_text(json.dumps({'metrics': metrics}))"
+)
+
+
+def test_a_gpu_is_one_runs_at_a_time_and_the_others_see_none(tmp_path):
+    write_notebook(tmp_path / "a.ipynb", SLOT)
+    plan = tmp_path / "plan.yaml"
+    entries = "- {notebooks: a.ipynb, name: with, grid: {SEED: [0, 1]}, gpus: 1}\n- {notebooks: a.ipynb, name: without}"
+    plan.write_text(f"runs:\n{entries}")
+    with pytest.raises(MedSynthError, match="no worker has one"):
+        run_batch(load_plan(plan), tmp_path / "out", ClusterOptions())
+    results = run_batch(load_plan(plan), tmp_path / "out", ClusterOptions(gpus=1))
+    one, two, without = (result["record"]["metrics"] for result in results)
+    assert (one["gpu"], two["gpu"], without["gpu"]) == ("0", "0", "")
+    assert one["ended"] <= two["began"] or two["ended"] <= one["began"]
+    assert {int(one["threads"]), int(without["threads"])} == {max(1, available_cores() // 2)}
 
 
 def test_worker_that_always_dies_is_infrastructure_and_is_tried_again_next_time(tmp_path):
