@@ -60,7 +60,7 @@ def truncation_panel(
         axis.imshow(image, cmap="gray", vmin=0, vmax=1)
         axis.set_title(f"noise {number}", fontsize=9)
         axis.set_axis_off()
-    deviation = axes[-1].imshow(images.std(axis=0, ddof=1), cmap="cividis", vmin=0, vmax=0.2)
+    deviation = axes[-1].imshow(images.std(axis=0, ddof=1), cmap="cividis", vmin=0, vmax=0.05)
     axes[-1].set_title(f"sd over {len(images)} draws\nRMS {spread(images):.3f}", fontsize=9)
     axes[-1].set_axis_off()
     figure.colorbar(deviation, ax=axes[-1], shrink=0.8)
