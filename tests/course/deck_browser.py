@@ -19,19 +19,23 @@ _MEASURE = """
 addEventListener("load", () => {
   const shown = (one) => !one.closest("details, .notes") && one.getClientRects().length;
   const squeezed = (text) => text.replace(/\\s+/g, "");
+  const size = (one) => parseFloat(getComputedStyle(one).fontSize);
   const scale = document.querySelector(".slide").getBoundingClientRect().width / 1280;
   const slides = [...document.querySelectorAll(".slide")].map((slide) => {
     const frame = slide.getBoundingClientRect(), content = slide.querySelector(".content");
     const all = [...content.querySelectorAll("*")].filter(shown);
     const outside = all.filter((one) => {
-      const box = one.getBoundingClientRect(), floor = frame.bottom - 44 * scale;
-      return box.bottom > floor + 1 || box.right > frame.right - 20 * scale || box.top < frame.top || box.left < frame.left;
+      const box = one.getBoundingClientRect();
+      const low = box.bottom > frame.bottom - 44 * scale + 1, right = box.right > frame.right - 20 * scale;
+      return low || right || box.top < frame.top || box.left < frame.left;
     });
     const texts = [...content.children].filter((one) => !one.matches(".kicker, h1, h2, h3, .notes"));
     return {
-      label: slide.ariaLabel, outside: outside.map((one) => one.outerHTML.slice(0, 80)),
-      font: parseFloat(getComputedStyle(content).fontSize), text: squeezed(texts.map((one) => one.textContent).join("")),
-      pictures: [...content.querySelectorAll("img")].map((one) => [one.naturalWidth, one.offsetWidth, one.offsetHeight]),
+      label: slide.ariaLabel, continued: slide.matches(".continued"),
+      outside: outside.map((one) => one.outerHTML.slice(0, 80)),
+      font: Math.min(...all.filter((one) => one.matches("p, li, td, th, pre, figcaption, math")).map(size)),
+      text: squeezed(texts.map((one) => one.textContent).join("")),
+      pictures: [...content.querySelectorAll("img")].map((one) => [one.offsetWidth, one.offsetHeight]),
     };
   });
   const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
@@ -47,8 +51,8 @@ addEventListener("load", () => {
 
 
 def measure(html: str, folder: Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
-    """``slides``: for each what lies ``outside``, its ``font`` size, ``text`` and ``pictures``; ``seen``: where each of
-    ``keys`` led, as (slide, fragments shown)."""
+    """``slides``: for each its label, what lies ``outside``, its smallest ``font`` in pixels, its ``text`` without headings
+    and white space, sizes of ``pictures``; ``seen``: where each of ``keys`` led, as (slide, fragments shown)."""
     page = folder / "measured.html"
     script = _MEASURE.replace("KEYS", json.dumps(keys))
     page.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
