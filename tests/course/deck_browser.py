@@ -51,8 +51,11 @@ addEventListener("load", () => {
 
 
 def measure(html: str, folder: Path, keys: tuple[str, ...] = ()) -> dict[str, Any]:
-    """``slides``: for each its label, what lies ``outside``, its smallest ``font`` in pixels, its ``text`` without headings
-    and white space, sizes of ``pictures``; ``seen``: where each of ``keys`` led, as (slide, fragments shown)."""
+    """What a reader sees, slide by slide, and where each of ``keys`` leads.
+
+    ``slides``: label, what lies ``outside``, the smallest ``font`` in pixels, ``text`` without headings and spaces,
+    sizes of ``pictures``. ``seen``: after each key the slide, and how many of its fragments show.
+    """
     page = folder / "measured.html"
     script = _MEASURE.replace("KEYS", json.dumps(keys))
     page.write_text(html.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
