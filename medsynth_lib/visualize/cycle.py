@@ -63,7 +63,7 @@ def cycle_strip(
     for axis, (image, title, look) in zip(axes[[0, 1, 3]], panels, strict=True):
         axis.imshow(image, cmap=look.cmap, vmin=look.low, vmax=look.high)
         axis.set_title(title, fontsize=9)
-    difference = axes[2].imshow(shown - fake, cmap=ERROR_CMAP, vmin=-50, vmax=50)
+    difference = axes[2].imshow(shown - fake, cmap=ERROR_CMAP, vmin=-20, vmax=20)
     axes[2].set_title(f"changed by: {change or 'nothing'}", fontsize=9)
     figure.colorbar(difference, ax=axes[2], shrink=0.7, label="HU")
     wrong = axes[4].imshow(error, cmap=ERROR_CMAP, vmin=-0.5, vmax=0.5)
