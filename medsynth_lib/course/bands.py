@@ -25,7 +25,7 @@ RULE = (
 )
 _HIGHER = {"psnr", "ssim", "dice", "iou", "miou", "accuracy", "recovery", "correlation", "modes", "quality"}
 _HIGHER |= {"margin", "margins", "ahead"}
-_LOWER = {"mae", "mse", "rmse", "rms", "fid", "kid", "frechet", "error", "distance", "hu", "suv"}
+_LOWER = {"mae", "mse", "rmse", "fid", "kid", "frechet", "error"}
 _SETTINGS = {"step", "steps", "seed", "seeds", "patients", "slices", "seconds", "minutes", "mib"}
 
 

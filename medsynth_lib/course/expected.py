@@ -19,6 +19,8 @@ FORMAT = 1
 #: Parameters that leave a lesson's results what they are; any other makes them another experiment.
 HARMLESS = {"PROFILE", "SEED", "OUT_DIR"}
 COURSE_MODEL = {"CHECKPOINT": "course"}
+#: What a record must say for its numbers to be kept.
+NEEDED = {"seed", "metrics", "figures", "model", "hardware", "amp", "versions"}
 FINISHED = ("ok", "outside_band")
 
 
@@ -145,7 +147,7 @@ def finished_runs(folders: Iterable[Path], profile: str) -> dict[str, list[dict[
     Every run has ``folder``, where its figures and its trained model are.
 
     Raises:
-        InputError: not such a folder, another profile, or other data or steps than the lessons' own.
+        InputError: not such a folder, another profile or version, or other data or steps than the lessons' own.
         MedSynthError: a lesson in it failed.
     """
     runs: dict[str, list[dict[str, Any]]] = {}
@@ -153,6 +155,13 @@ def finished_runs(folders: Iterable[Path], profile: str) -> dict[str, list[dict[
         for run in _summary(Path(out), profile)["lessons"]:
             if run["status"] not in FINISHED or not run["record"]:
                 raise MedSynthError("a lesson that failed has no results", where=run["stem"], seen=run["error"])
+            if missing := NEEDED - run["record"].keys():
+                raise InputError(
+                    "a run of an older version",
+                    where=run["stem"],
+                    seen=f"no {', '.join(sorted(missing))}",
+                    fix="run again",
+                )
             runs.setdefault(run["stem"], []).append({**run, "folder": Path(out) / run["stem"]})
     return {stem: sorted(found, key=lambda run: run["record"]["seed"]) for stem, found in sorted(runs.items())}
 

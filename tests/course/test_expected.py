@@ -196,6 +196,14 @@ def test_what_is_no_finished_run_is_refused(kept, tmp_path):
         keep_expected([kept.parent / "s0"], "paper", notebooks=kept)
 
 
+def test_a_run_of_an_older_version_is_refused(tmp_path):
+    write_notebook(tmp_path / "notebooks" / f"{STEM}.ipynb", "x = 1")
+    run = {"stem": STEM, "status": "ok", "record": {"seed": 0, "metrics": {}, "figures": {}, "amp": "", "versions": {}}}
+    (tmp_path / "lessons.json").write_text(json.dumps({"profile": "lesson", "parameters": [], "lessons": [run]}))
+    with pytest.raises(InputError, match="no hardware, model"):
+        keep_expected([tmp_path], notebooks=tmp_path / "notebooks")
+
+
 @pytest.mark.parametrize(
     ("change", "words"), [({"seed": 0}, "run twice"), ({"hardware": "a GPU"}, "hardware"), ({"amp": "off"}, "amp")]
 )
