@@ -141,7 +141,7 @@ def check_bootstrap_over_patients(attempt: Callable[[np.ndarray, np.ndarray, int
     """Eight patients; those with many slices score high."""
     rng = np.random.default_rng(3)
     counts = np.array([4, 6, 8, 10, 30, 50, 70, 90])
-    truth = 10 + np.array([-5.0, 1, -3, 0, 4, 1, 5, 2])
+    truth = 10 + np.array([-5.31, 0.87, -2.64, 0.13, 4.42, 1.29, 5.17, 1.78])
     patients = np.repeat([f"P{number}" for number in range(8)], counts)
     scores = np.repeat(truth, counts) + rng.normal(0, 1, counts.sum())
     answer = np.asarray(attempt(scores, patients, 4000, 0), float).ravel()
@@ -187,8 +187,8 @@ def _ends(values: np.ndarray, outside: float = 0.025) -> Interval:
 
 
 def _like(found: Interval, expected: Interval) -> bool:
-    """Equal up to what the random draws leave open: 4 % of the width at either end."""
-    return bool(np.allclose(found, expected, rtol=0, atol=0.04 * (expected[1] - expected[0]) + 1e-9))
+    """Equal up to what the random draws leave open: 5 % of the width at either end."""
+    return bool(np.allclose(found, expected, rtol=0, atol=0.05 * (expected[1] - expected[0]) + 1e-9))
 
 
 # --- E4: the recall of lesions --------------------------------------------------------------------------------------
