@@ -214,14 +214,25 @@ class Vessels:
         return Batch(body + 0.4 * vessel + noise[0], body + noise[1])
 
 
-@pytest.fixture(scope="module")
-def clinic() -> dict[str, object]:
-    """What the lesson's own cells define when they run on ``Vessels``."""
+def run_cells(*ids: str) -> dict[str, object]:
+    """What the lesson's own cells define when they run on ``Vessels``, with the reference solutions."""
     cells = {cell.id: cell.source for cell in nbformat.read(NOTEBOOKS / f"{STEM}.ipynb", 4).cells}
     space = {"torch": torch, "PatchGAN": PatchGAN, "SEED": 0, "PROFILE": "lesson", "training": Vessels()}
-    for id in ("build-teach-judge", "clinic-break", "clinic-diagnose-run", "clinic-fix-run"):
+    space |= {name: getattr(exercises, name) for name in NAMES}
+    for id in ids:
         exec(cells[id], space)  # noqa: S102, our own notebook
     return space
+
+
+@pytest.fixture(scope="module")
+def clinic() -> dict[str, object]:
+    return run_cells("build-teach-judge", "clinic-break", "clinic-diagnose-run", "clinic-fix-run")
+
+
+def test_the_lessons_training_step_is_the_librarys():
+    space = run_cells("build-teach-judge", "step-inline", "step-whole", "step-equivalence")
+    for mine, library in zip(space["mine"].parameters(), space["library"].parameters(), strict=True):
+        torch.testing.assert_close(mine, library, rtol=0, atol=1e-9)
 
 
 def test_the_clinics_turned_pairs_beat_a_perfect_forgery_and_the_cure_leaves_the_judge_at_chance(clinic):
