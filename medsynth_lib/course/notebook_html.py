@@ -80,8 +80,8 @@ def widget_html(model: str, widgets: Mapping[str, Any]) -> str:
     pictures = [state["value"] for state in states if "<img" in str(state.get("value"))]
     if not pictures:
         return ""
-    set_to = ", ".join(f"{state['description']} {_setting(state)}" for state in states if state.get("description"))
-    caption = f"Interactive in the notebook. Here: {escape(set_to)}." if set_to else "Interactive in the notebook."
+    set_to = "; ".join(f"{state['description']}: {_setting(state)}" for state in states if state.get("description"))
+    caption = f"Interactive in the notebook. Here {escape(set_to)}." if set_to else "Interactive in the notebook."
     return f'<figure class="widget">{"".join(pictures)}<figcaption>{caption}</figcaption></figure>'
 
 

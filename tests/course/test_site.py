@@ -99,7 +99,7 @@ def test_an_executed_lesson_shows_figures_and_the_last_state_of_widgets(course, 
     page = read(tmp_path / "site", "07_tiny.html")
     for image in (FIGURE, PICTURE):
         assert page.count(re.search(r'alt="[^"]+"', image)[0]) == 1
-    assert "Here: plane 12, look lung." in page
+    assert "Here plane: 12; look: lung." in page
     assert "8 slices" in page
 
 
