@@ -24,7 +24,7 @@ from medsynth_lib.course import network_guard, widget_guard
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "passwd", "group", "nsswitch.conf", "hosts", "localtime")
 _ETC += ("fonts", "alternatives", "mime.types")
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/opt/conda", "/nix/store", "/sys/devices/system")
-_GPU = ("/sys", "/proc/driver/nvidia", "/usr/local/nvidia", "/usr/local/cuda")
+_GPU = ("/sys", "/proc/driver/nvidia")
 #: Variables that go in besides those the runner sets itself; nothing else, as tokens and passwords live there too.
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TERM", "LD_LIBRARY_PATH")
 _RUNNERS = ("PYTHONPATH", "PYTHONHASHSEED", "IPYTHONDIR", "JUPYTER_PREFER_ENV_PATH", "CUDA_VISIBLE_DEVICES")

@@ -35,14 +35,15 @@ def measure(tasks: int, workers: int) -> dict[str, float]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     runs = [Run(f"run-{index:05d}", Path("/dev/null"), {"SEED": index}) for index in range(tasks)]
     began = time.perf_counter()
-    how = {"processes": False, "protocol": "tcp", "dashboard_address": None, "memory_limit": None}
-    with LocalCluster(workers, threads_per_worker=1, **how) as cluster, Client(cluster) as client:
-        connected = time.perf_counter()
+    how = {"processes": False, "protocol": "tcp", "dashboard_address": ":0", "memory_limit": None}
+    with LocalCluster(n_workers=workers, threads_per_worker=1, **how) as cluster, Client(cluster) as client:
+        connected, cpu = time.perf_counter(), sum(os.times()[:2])
         futures = _submit(client, runs, Settings("overhead", Path("/dev/null")), retries=2)
         submitted = time.perf_counter()
         done = sum(1 for _ in as_completed(list(futures)))
-        ended = time.perf_counter()
+        ended, cpu = time.perf_counter(), sum(os.times()[:2]) - cpu
         assert done == tasks
+        assert len(client.scheduler_info(n_workers=-1)["workers"]) == workers
     return {
         "tasks": tasks,
         "workers": workers,
@@ -50,7 +51,7 @@ def measure(tasks: int, workers: int) -> dict[str, float]:
         "submit_s": round(submitted - connected, 2),
         "run_s": round(ended - submitted, 2),
         "ms_per_task": round(1000 * (ended - connected) / tasks, 2),
-        "cpu_s": round(sum(os.times()[:2]), 1),
+        "cpu_ms_per_task": round(1000 * cpu / tasks, 2),
         "load": round(os.getloadavg()[0], 1),
     }
 

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.skipif(not sandbox.is_available(), reason="bubblewrap does not work here"),
 ]
 KINDS = {"good": 3, "raising": 1, "endless": 1, "hungry": 1, "killing": 1, "other": 1}
-LIMITS = {"time_limit_s": 120, "memory_limit_mib": 700}
+LIMITS = {"time_limit_s": 240, "memory_limit_mib": 700}
 OPTIONS = """
 queue: short
 memory: 1GB

@@ -70,16 +70,27 @@ def sleeper(seconds: float) -> str:
     return f"import time, uuid\nprint(uuid.uuid4())\ntime.sleep({seconds})"
 
 
-def wait_for(condition, seconds: float = 120) -> None:
+def wait_for(condition, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.1)
 
 
-def batch_process(plan: Path, out: Path) -> subprocess.Popen:
-    code = "import sys; from medsynth_lib.cli import main; sys.exit(main())"
-    return subprocess.Popen([sys.executable, "-c", code, "batch", str(plan), "--out", str(out)], env=os.environ)
+@pytest.fixture
+def batch_process():
+    """Starts ``medsynth batch PLAN --out OUT`` as a process, which does not outlive the test."""
+    processes = []
+
+    def start(plan: Path, out: Path) -> subprocess.Popen:
+        code = "import sys; from medsynth_lib.cli import main; sys.exit(main())"
+        processes.append(subprocess.Popen([sys.executable, "-c", code, "batch", str(plan), "--out", str(out)]))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 def papermills(process: subprocess.Popen) -> list[psutil.Process]:
@@ -93,7 +104,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 @needs_bubblewrap
-def test_killed_worker_and_killed_batch_lose_and_repeat_nothing_finished(tmp_path):
+def test_killed_worker_and_killed_batch_lose_and_repeat_nothing_finished(tmp_path, batch_process):
     plan, out = tmp_path / "class", tmp_path / "out"
     for name, seconds in {"a": 0, "b": 12, "c": 0, "d": 12}.items():
         write_notebook(plan / f"{name}.ipynb", sleeper(seconds))
@@ -119,6 +130,19 @@ def test_killed_worker_and_killed_batch_lose_and_repeat_nothing_finished(tmp_pat
     assert [result["status"] for result in results] == ["ok"] * 4
     assert {path: path.read_bytes() for path in before} == before  # not repeated
     assert not list(out.glob("runs/.*"))
+
+
+@needs_bubblewrap
+def test_stopped_batch_leaves_no_notebook_running_and_a_report_of_what_waits(tmp_path, batch_process):
+    write_notebook(tmp_path / "class" / "a.ipynb", sleeper(600))
+    process = batch_process(tmp_path / "class", tmp_path / "out")
+    wait_for(lambda: papermills(process))
+    started = papermills(process)
+    process.terminate()
+    assert process.wait(60) == 130
+    wait_for(lambda: not any(is_alive(one) for one in started), 20)
+    assert json.loads((tmp_path / "out" / "batch.json").read_text())["counts"] == {"waiting": 1}
+    assert list((tmp_path / "out" / "runs").iterdir()) == []
 
 
 SLOT = (
