@@ -78,7 +78,10 @@ def start(folder: Path, memory_mib: int = 4000) -> Path:
 
 
 def stop(folder: Path) -> None:
-    """End the three daemons that were started in ``folder``."""
+    """Cancel all jobs, and end the three daemons that were started in ``folder``."""
+    env = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+    subprocess.run(["scancel", "--partition", "short"], env=env, capture_output=True, timeout=60)
+    time.sleep(5)  # the daemon must still be there when a job's last process goes
     for name in ("slurmd", "slurmctld", "munged"):
         pid = folder / f"{name}.pid"
         if pid.exists():
