@@ -27,9 +27,10 @@ _SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
 }
 _ERRORS = "[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']"
-#: A control, and the ways to move it: sliders of any kind, drop-downs, check boxes, buttons that stay pressed.
+#: A control (sliders of any kind, drop-downs, check boxes, buttons that stay pressed), and the ways to move it. Sliders
+#: go to an end: one step may be too little to be seen, and faults sit at the ends.
 _CONTROLS = {
-    ".noUi-handle": (lambda one: one.press("ArrowRight"), lambda one: one.press("ArrowLeft")),
+    ".noUi-handle": (lambda one: one.press("End"), lambda one: one.press("Home")),
     "select": (lambda one: one.select_option(index=0), lambda one: one.select_option(index=1)),
     "input[type=checkbox]": (lambda one: one.press("Space"),),
     ".widget-toggle-buttons": (lambda one: one.locator("button:not(.mod-active)").first.click(),),
@@ -172,7 +173,7 @@ def _shown_errors(cell: Locator) -> list[str]:
 
 
 def _move_all(cell: Locator, number: int, found: Findings) -> int:
-    """Move each control of ``cell`` by one step, at its end back; how many there are."""
+    """Move each control of ``cell`` to its end, or if that changes nothing to its beginning; how many there are."""
     controls = [(control, ways) for kind, ways in _CONTROLS.items() for control in cell.locator(kind).all()]
     for control, ways in controls:
         if not any(_changes(cell, control, way) for way in ways):
