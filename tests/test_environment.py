@@ -15,7 +15,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE, DEV = PROJECT["dependencies"], PROJECT["optional-dependencies"]["dev"]
 #: Imported inside functions, with a message where they are missing; the last two are what idc-index brings along.
 EXTRA = [*PROJECT["optional-dependencies"]["public"], *PROJECT["optional-dependencies"]["privacy"]]
-EXTRA += ["idc-index-data", "pyarrow", *PROJECT["optional-dependencies"]["batch"]]
+EXTRA += [
+    "idc-index-data",
+    "pyarrow",
+    *PROJECT["optional-dependencies"]["batch"],
+    *PROJECT["optional-dependencies"]["grading"],
+]
 #: Too heavy, or of no use without a network: stood in for in tests.
 NOT_TESTED = ("segment", "hub", "kubernetes")
 LOCK = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]

@@ -18,6 +18,7 @@ from tyro.extras import SubcommandApp
 
 from medsynth_lib import __version__
 from medsynth_lib.cli import (  # noqa: F401, importing registers their subcommands
+    assignments,
     authoring,
     batch,
     data,

@@ -1,0 +1,1 @@
+"""Graded assignments on nbgrader: released without solutions, graded in a sandbox, returned without the tests."""

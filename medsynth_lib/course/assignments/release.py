@@ -1,0 +1,74 @@
+"""From the notebook that teachers write to the one that students get: no solution, no hidden test."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from medsynth_lib.course.assignments.folder import ClassFolder, nbgrader_log, need_nbgrader
+from medsynth_lib.errors import MedSynthError
+
+HIDDEN = re.compile(r"^[ \t]*#+ BEGIN HIDDEN TESTS.*?^[ \t]*#+ END HIDDEN TESTS[^\n]*\n?", re.DOTALL | re.MULTILINE)
+_MARKS = ("BEGIN SOLUTION", "END SOLUTION", "BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
+
+
+def release(assignment: str, source: Path, course: ClassFolder) -> Path:
+    """Keep ``source`` with the class and write the students' version of it; return that.
+
+    Grading takes the copy kept here, so later changes to the assignment do not touch a class that has it.
+
+    Raises:
+        MedSynthError: nbgrader refused the notebook, it would give something away, or submissions exist already.
+    """
+    need_nbgrader()
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.coursedir import CourseDirectory
+
+    if course.students("submitted", assignment):
+        raise MedSynthError(
+            f"students have handed in {assignment} already",
+            where=course.root,
+            fix="release a changed assignment to a new --course folder",
+        )
+    kept, config = course.notebook("source", assignment), course.config(assignment)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, kept)
+    config.GenerateAssignment.force = True
+    with nbgrader_log() as said:
+        try:
+            GenerateAssignment(coursedir=CourseDirectory(config=config), config=config).start()
+        except (
+            Exception
+        ) as error:  # nbgrader's converters raise its own type, SystemExit's kin, or what went wrong inside
+            seen = said.getvalue().strip().splitlines()[-1:] or [str(error)]
+            raise MedSynthError(
+                "nbgrader cannot make the students' version", where=source.name, seen=seen[0]
+            ) from error
+    released = course.notebook("release", assignment)
+    _check_nothing_given_away(kept, released)
+    return released
+
+
+def hidden_lines(notebook: Path) -> set[str]:
+    """Lines of the hidden tests in a notebook with solutions that are long enough to tell something."""
+    import nbformat
+
+    regions = [region for cell in nbformat.read(notebook, 4).cells for region in HIDDEN.findall(cell.source)]
+    lines = {line.strip() for region in regions for line in region.splitlines()}
+    return {line for line in lines if len(line) > 12 and not any(mark in line for mark in _MARKS)}
+
+
+def _check_nothing_given_away(source: Path, released: Path) -> None:
+    text = "\n".join(_sources(released))
+    visible = "\n".join(HIDDEN.sub("", one) for one in _sources(source))
+    leaked = [line for line in hidden_lines(source) if line in text and line not in visible]
+    if leaked or any(mark in text for mark in _MARKS):
+        released.unlink()
+        raise MedSynthError("the students' version would give solutions or hidden tests away", where=source.name)
+
+
+def _sources(notebook: Path) -> list[str]:
+    import nbformat
+
+    return [cell.source for cell in nbformat.read(notebook, 4).cells]
