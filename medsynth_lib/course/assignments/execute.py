@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medsynth_lib.course.assignments.handout import GIVEN_VARIABLE, SEED_VARIABLE
 from medsynth_lib.course.assignments.kernel import JOB, VERDICTS
-from medsynth_lib.course.assignments.seeding import SEED_VARIABLE
 from medsynth_lib.course.process_tree import run_tree
 from medsynth_lib.course.runner import kernel_environment
 from medsynth_lib.course.sandbox import Sandbox
@@ -36,14 +36,14 @@ def execute(
     *,
     seed: int,
     limits: GradingLimits = DEFAULT_LIMITS,
-    given: tuple[Path, ...] = (),
+    given: Path | None = None,
     unsafe: bool = False,
     stop: threading.Event | None = None,
 ) -> list[dict[str, str]]:
     """A verdict on each cell of ``notebook``, in order; markdown counts as ``ok``.
 
     ``status``: ``ok``; ``error``, with ``ename`` and ``evalue``; ``timeout``; ``died``; ``tampered`` (the kernel no
-    longer runs what it is given); ``memory``; ``not_run``. ``given`` are folders that it may read; ``unsafe`` runs it
+    longer runs what it is given); ``memory``; ``not_run``. ``given`` is a folder that it may read; ``unsafe`` runs it
     without a sandbox.
     """
     with tempfile.TemporaryDirectory(prefix="medsynth-") as name:
@@ -67,18 +67,18 @@ def execute(
 
 
 def _job(
-    notebook: Any, folder: Path, seed: int, limits: GradingLimits, given: tuple[Path, ...], unsafe: bool
+    notebook: Any, folder: Path, seed: int, limits: GradingLimits, given: Path | None, unsafe: bool
 ) -> dict[str, Any]:
     inside, connect = folder / "inside", folder / "connect"
     env = kernel_environment(inside, threads=1)
     command = [sys.executable, "-m", "ipykernel_launcher"]
     if not unsafe:
-        cage = Sandbox(readable=(connect, *given))
+        cage = Sandbox(readable=(connect, given) if given else (connect,))
         (inside / "work").mkdir()
         command = cage.command(command, inside, inside / "work", shm_mib=256)
         env = cage.environment(env, inside)
     cells = [_cell(cell, limits) for cell in notebook.cells if cell.cell_type == "code"]
-    env[SEED_VARIABLE] = str(seed)
+    env |= {SEED_VARIABLE: str(seed)} | ({GIVEN_VARIABLE: str(given.absolute())} if given else {})
     return {"inside": str(inside), "connect": str(connect), "command": command, "env": env, "cells": cells}
 
 

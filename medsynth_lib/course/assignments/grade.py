@@ -13,6 +13,7 @@ from typing import Any
 from medsynth_lib.course import sandbox
 from medsynth_lib.course.assignments.execute import DEFAULT_LIMITS, GradingLimits, execute, is_test
 from medsynth_lib.course.assignments.folder import ClassFolder, nbgrader_log, need_nbgrader
+from medsynth_lib.course.assignments.handout import GIVEN
 from medsynth_lib.course.assignments.restore import pries, read_submission, restore
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
@@ -56,13 +57,20 @@ def grade(
     prepared = {one: _prepare(one, assignment, course, read_submission(source)) for one in chosen}
     ready = {one: notebook for one, (notebook, _) in prepared.items() if notebook is not None}
     status = {one: said for one, (_, said) in prepared.items()}
-    rows, given = {}, tuple(path for path in [source.parent / "given"] if path.is_dir())
+    rows, given = {}, source.parent / GIVEN
+    given = given if given.is_dir() else None
     for student in sorted(prepared.keys() - ready.keys()):
         rows[student] = _row(student, assignment, 0.0, _most(source), status[student])
         show(rows[student])
     stop = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
-        options = {"seed": seed, "limits": limits, "given": given, "unsafe": unsafe, "stop": stop}
+        options = {
+            "seed": seed,
+            "limits": limits,
+            "given": given,
+            "unsafe": unsafe,
+            "stop": stop,
+        }
         futures = {pool.submit(execute, notebook, **options): one for one, notebook in ready.items()}
         try:
             for future in as_completed(futures):

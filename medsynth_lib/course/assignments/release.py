@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from medsynth_lib.course.assignments.folder import ClassFolder, nbgrader_log, need_nbgrader
+from medsynth_lib.course.assignments.handout import GIVEN
 from medsynth_lib.errors import MedSynthError
 
 HIDDEN = re.compile(r"^[ \t]*#+ BEGIN HIDDEN TESTS.*?^[ \t]*#+ END HIDDEN TESTS[^\n]*\n?", re.DOTALL | re.MULTILINE)
@@ -34,13 +35,13 @@ def release(assignment: str, source: Path, course: ClassFolder) -> Path:
     kept, config = course.notebook("source", assignment), course.config(assignment)
     kept.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, kept)
+    if (source.parent / GIVEN).is_dir():
+        shutil.copytree(source.parent / GIVEN, kept.parent / GIVEN, dirs_exist_ok=True)
     config.GenerateAssignment.force = True
     with nbgrader_log() as said:
         try:
             GenerateAssignment(coursedir=CourseDirectory(config=config), config=config).start()
-        except (
-            Exception
-        ) as error:  # nbgrader's converters raise its own type, SystemExit's kin, or what went wrong inside
+        except Exception as error:  # nbgrader's own, or what went wrong inside
             seen = said.getvalue().strip().splitlines()[-1:] or [str(error)]
             raise MedSynthError(
                 "nbgrader cannot make the students' version", where=source.name, seen=seen[0]
@@ -51,19 +52,21 @@ def release(assignment: str, source: Path, course: ClassFolder) -> Path:
 
 
 def hidden_lines(notebook: Path) -> set[str]:
-    """Lines of the hidden tests in a notebook with solutions that are long enough to tell something."""
-    import nbformat
+    """Lines that only the hidden tests of a notebook with solutions have, long enough to tell something."""
+    sources = _sources(notebook)
+    lines = {line.strip() for one in sources for region in HIDDEN.findall(one) for line in region.splitlines()}
+    visible = "\n".join(HIDDEN.sub("", one) for one in sources)
+    return {line for line in lines if len(line) > 12 and line not in visible and not _is_mark(line)}
 
-    regions = [region for cell in nbformat.read(notebook, 4).cells for region in HIDDEN.findall(cell.source)]
-    lines = {line.strip() for region in regions for line in region.splitlines()}
-    return {line for line in lines if len(line) > 12 and not any(mark in line for mark in _MARKS)}
+
+def _is_mark(line: str) -> bool:
+    return any(mark in line for mark in _MARKS)
 
 
 def _check_nothing_given_away(source: Path, released: Path) -> None:
     text = "\n".join(_sources(released))
-    visible = "\n".join(HIDDEN.sub("", one) for one in _sources(source))
-    leaked = [line for line in hidden_lines(source) if line in text and line not in visible]
-    if leaked or any(mark in text for mark in _MARKS):
+    leaked = [line for line in hidden_lines(source) if line in text]
+    if leaked or _is_mark(text):
         released.unlink()
         raise MedSynthError("the students' version would give solutions or hidden tests away", where=source.name)
 

@@ -27,7 +27,8 @@ def read_submission(path: Path) -> Any:
 
     try:
         text = path.read_text(encoding="utf-8")
-        return nbformat.convert(nbformat.reads(text, as_version=nbformat.NO_CONVERT), 4)
+        with nbgrader_log():  # nbformat warns of ids that are there twice, and mends them
+            return nbformat.convert(nbformat.reads(text, as_version=nbformat.NO_CONVERT), 4)
     except Exception as error:  # whatever a broken file makes the reader raise
         raise InputError("not a notebook that can be read", seen=type(error).__name__) from error
 

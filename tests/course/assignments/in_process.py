@@ -13,7 +13,7 @@ import nbformat
 from medsynth_lib.course.assignments.execute import is_test
 from medsynth_lib.course.assignments.feedback import hints
 from medsynth_lib.course.assignments.folder import ASSIGNMENTS
-from medsynth_lib.course.assignments.seeding import SEED_VARIABLE
+from medsynth_lib.course.assignments.handout import GIVEN, GIVEN_VARIABLE, SEED_VARIABLE
 
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n.*?### END SOLUTION", re.DOTALL | re.MULTILINE)
 
@@ -35,7 +35,8 @@ def grade_id(cell) -> str:
 def lost(stem: str, answers: dict[str, str], seed: int = 7) -> dict[str, tuple[str, bool]]:
     """Test → (message, whether it is one of its hints) for each failed test, with ``answers`` in place of solutions."""
     space, failed = {}, {}
-    with mock.patch.dict(os.environ, {SEED_VARIABLE: str(seed)}), contextlib.redirect_stdout(io.StringIO()):
+    variables = {SEED_VARIABLE: str(seed), GIVEN_VARIABLE: str(ASSIGNMENTS / stem / GIVEN)}
+    with mock.patch.dict(os.environ, variables), contextlib.redirect_stdout(io.StringIO()):
         for cell in cells(stem):
             source = answers.get(grade_id(cell), cell.source)
             try:

@@ -7,6 +7,7 @@ from tests.course.assignments.in_process import changed, lost
 STEM = "02_pix2pix_pet_to_ct"
 PATCHGAN, ANY = "test-receptive-field-patchgan", "test-receptive-field-any"
 VALUE, GRADIENT = "test-generator-loss-value", "test-generator-loss-gradient"
+ERROR = "test-model-error"
 DETACHED = ("[source, fake_target]", "[source, fake_target.detach()]")
 # solution, edits, test → part of its message
 MUTANTS = [
@@ -30,6 +31,18 @@ MUTANTS = [
     ("generator-loss", [("return adv", "return adversarial.detach() + 0 * adv")], {GRADIENT: "must not be"}),
     ("generator-loss", [(" + l1_w", ".detach() + l1_w"), (".abs()", ".detach().abs()")], {GRADIENT: "detach"}),
     ("generator-loss", [(".abs().mean()", ".abs().mean(dim=(1, 2, 3))")], {VALUE: "one number", GRADIENT: "grad can"}),
+    ("model-error", [(" * (high_hu - low_hu) / 2", "")], {ERROR: "error in [-1, 1]"}),
+    ("model-error", [(" / 2)", ")")], {ERROR: "Twice too large"}),
+    ("model-error", [("(high_hu - low_hu)", "2000")], {ERROR: "written into"}),
+    ("model-error", [("[body]", "")], {ERROR: "air is averaged"}),
+    ("model-error", [(".abs()[body].mean()", "[body].square().mean().sqrt()")], {ERROR: "root mean square"}),
+    ("model-error", [("/ 2)", "/ 2 + low_hu)")], {ERROR: "between 0 and 2000"}),
+    ("model-error", [("fake_target = model", "fake_target = model.train()")], {ERROR: "left in training mode"}),
+    (
+        "model-error",
+        [("translate(source)\n", "train().translate(source)\n    model.eval()\n")],
+        {ERROR: "evaluation mode?"},
+    ),
 ]
 
 

@@ -24,8 +24,9 @@ needs_bubblewrap = pytest.mark.skipif(
     not sandbox.is_available(), reason="bubblewrap is not installed or not allowed here"
 )
 
-RIGHT = {name: answer(STEM, name) for name in ("receptive-field", "generator-loss")}
-LIMITS = GradingLimits(test_s=25, cell_s=60, whole_s=500)
+RIGHT = {name: answer(STEM, name) for name in ("receptive-field", "generator-loss", "model-error")}
+ALL, FIELD = sum(points(STEM).values()), 3  # points in all, and for the receptive field
+LIMITS = GradingLimits(test_s=20, cell_s=180, whole_s=600)
 
 ENDLESS = RIGHT | {"receptive-field": "def receptive_field(layers):\n    while True:\n        pass"}
 # Functions that look at who called them, and send out what they see by every way there is.
@@ -136,11 +137,11 @@ def small_class(released, victim, port, folder) -> dict[str, tuple[Student, floa
     return {
         one.name: (one, score, status)
         for one, score, status in [
-            (Student("right", released).answer(RIGHT), 8, "graded"),
+            (Student("right", released).answer(RIGHT), ALL, "graded"),
             (Student("untouched", released), 0, "graded"),
-            (Student("endless", released).answer(ENDLESS), 5, "graded"),
-            (Student("peeking", released).answer(RIGHT | {"receptive-field": PEEKING}), 5, "review"),
-            (Student("attacking", released).answer(RIGHT).add(attack(victim, port, folder), 3), 8, "graded"),
+            (Student("endless", released).answer(ENDLESS), ALL - FIELD, "graded"),
+            (Student("peeking", released).answer(RIGHT | {"receptive-field": PEEKING}), ALL - FIELD, "review"),
+            (Student("attacking", released).answer(RIGHT).add(attack(victim, port, folder), 3), ALL, "graded"),
             (Student("swallowing", released).answer(RIGHT).add(SWALLOWING, 3), 0, "review"),
         ]
     }
@@ -164,7 +165,7 @@ def run_class(students, course, tmp_path, outside):
     with open(course.root / f"grades-{STEM}.csv", newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [row["student"] for row in table] == sorted(students)
-    assert {row["max"] for row in table} == {"8.0"}
+    assert {row["max"] for row in table} == {str(float(ALL))}
     return {page.parts[-3]: page.read_text(encoding="utf-8") for page in pages}
 
 
@@ -186,7 +187,7 @@ def test_a_class_of_thirty(tmp_path, outside):
     worth = points(STEM)
     for number, (name, edits, hints) in enumerate(MUTANTS[:17]):
         wrong = Student(f"wrong-{number:02d}", released).answer(RIGHT | changed(STEM, name, *edits))
-        students[wrong.name] = (wrong, sum(worth.values()) - sum(worth[test] for test in hints), "graded")
+        students[wrong.name] = (wrong, ALL - sum(worth[test] for test in hints), "graded")
     students |= troublemakers(released)
     assert len(students) == 30
     pages = run_class(students, course, tmp_path, outside)
@@ -216,11 +217,11 @@ def troublemakers(released) -> dict[str, tuple[Student, float, str]]:
     )
     deaf = Student("deaf", released).answer(RIGHT).add(NO_ASSERTIONS, 3)
     return {
-        "tampered": (tampered, 5, "graded"),
-        "deleted": (deleted, 8, "graded"),
-        "doubled": (doubled, 8, "graded"),
-        "ids": (ids, 8, "graded"),
+        "tampered": (tampered, ALL - FIELD, "graded"),
+        "deleted": (deleted, ALL, "graded"),
+        "doubled": (doubled, ALL, "graded"),
+        "ids": (ids, ALL, "graded"),
         "empty": (empty, 0, "graded"),
-        "syntax": (syntax, 5, "graded"),
+        "syntax": (syntax, ALL - FIELD, "graded"),
         "deaf": (deaf, 0, "review"),
     }
