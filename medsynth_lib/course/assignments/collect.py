@@ -28,7 +28,10 @@ def collect(assignment: str, submissions: Path, course: ClassFolder) -> dict[str
     if not submissions.is_dir():
         raise MedSynthError("no folder of submissions", where=submissions)
     entries = sorted(path for path in submissions.iterdir() if not path.name.startswith("."))
-    notes = {_student(path): _take(path, assignment, course) for path in entries if _is_submission(path)}
+    notes: dict[str, str] = {}
+    for path in filter(_is_submission, entries):
+        student = _student(path)
+        notes[student] = "handed in twice: the first was taken" if student in notes else _take(path, assignment, course)
     if not notes:
         raise MedSynthError(
             "nothing was handed in", where=submissions, rule="ID/NOTEBOOK.ipynb, ID.zip or ID.ipynb for each student"

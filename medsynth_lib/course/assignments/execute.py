@@ -16,6 +16,7 @@ from medsynth_lib.course.assignments.kernel import JOB, VERDICTS
 from medsynth_lib.course.process_tree import run_tree
 from medsynth_lib.course.runner import kernel_environment
 from medsynth_lib.course.sandbox import Sandbox
+from medsynth_lib.errors import MedSynthError
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,12 @@ def execute(
 ) -> list[dict[str, str]]:
     """A verdict on each cell of ``notebook``, in order; markdown counts as ``ok``.
 
-    ``status``: ``ok``; ``error``, with ``ename`` and ``evalue``; ``timeout``; ``died``; ``tampered`` (the kernel no
+    ``status`` is ``ok``; ``error``, with ``ename`` and ``evalue``; ``timeout``; ``died``; ``tampered`` (the kernel no
     longer runs what it is given); ``memory``; ``not_run``. ``given`` is a folder that it may read; ``unsafe`` runs it
     without a sandbox.
+
+    Raises:
+        MedSynthError: the kernel did not start, which no submission is to blame for.
     """
     with tempfile.TemporaryDirectory(prefix="medsynth-") as name:
         folder = Path(name)
@@ -63,6 +67,9 @@ def execute(
                 memory_mib=limits.memory_mib,
                 stop=stop or threading.Event(),
             )
+        if not (folder / VERDICTS).exists() and not finished.limit:
+            said = (folder / "log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise MedSynthError("a kernel did not start", seen=said[-1][:200] if said else None)
         return _verdicts(folder, notebook, finished.limit)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ def grade(
 
     Returns:
         A row of ``COLUMNS`` for each student. ``status``: ``graded``; ``review``, a human should look (it pries into
-        the grader, or the kernel no longer ran what it was given); ``missing`` or ``unreadable``, both 0 points.
+        the grader, its kernel no longer ran what it was given, or some cells were not run); ``missing`` or
+        ``unreadable``, both 0 points; ``failed``, this machine could not run it.
 
     Raises:
         MedSynthError: not released, nothing collected, or no sandbox and not ``unsafe``.
@@ -62,26 +63,29 @@ def grade(
     for student in sorted(prepared.keys() - ready.keys()):
         rows[student] = _row(student, assignment, 0.0, _most(source), status[student])
         show(rows[student])
+    for student, verdicts in _executed(ready, jobs, seed=seed, limits=limits, given=given, unsafe=unsafe):
+        if verdicts is None:
+            rows[student] = _row(student, assignment, 0.0, _most(source), "failed")
+        else:
+            rows[student] = _save(ready[student], verdicts, student, assignment, course, status[student])
+        show(rows[student])
+    return write_grades(assignment, course, rows)
+
+
+def _executed(ready: dict[str, Any], jobs: int, **options: Any) -> Iterator[tuple[str, list[dict[str, str]] | None]]:
+    """Each student's verdicts as they come, ``None`` where the machine failed; on the way out, all is stopped."""
     stop = threading.Event()
     with ThreadPoolExecutor(jobs) as pool:
-        options = {
-            "seed": seed,
-            "limits": limits,
-            "given": given,
-            "unsafe": unsafe,
-            "stop": stop,
-        }
-        futures = {pool.submit(execute, notebook, **options): one for one, notebook in ready.items()}
+        futures = {pool.submit(execute, notebook, stop=stop, **options): one for one, notebook in ready.items()}
         try:
             for future in as_completed(futures):
-                student = futures[future]
-                rows[student] = _save(ready[student], future.result(), student, assignment, course, status[student])
-                show(rows[student])
-        except BaseException:
+                try:
+                    yield futures[future], future.result()
+                except (MedSynthError, OSError):
+                    yield futures[future], None
+        finally:
             stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    return write_grades(assignment, course, rows)
 
 
 def write_grades(assignment: str, course: ClassFolder, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -130,7 +134,7 @@ def _save(
         cell.metadata[VERDICT] = verdict
         if cell.cell_type == "code":
             cell.outputs = [] if verdict["status"] == "ok" else [_error(verdict)]
-    if any(verdict["status"] == "tampered" for verdict in verdicts):
+    if any(verdict["status"] in ("tampered", "not_run") for verdict in verdicts):
         status = "review"
     with nbgrader_log():
         with Gradebook(course.db_url) as book:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import secrets
 import subprocess
@@ -97,11 +98,16 @@ def run_cells(job: dict[str, Any], folder: Path) -> None:
             if verdicts[at]["status"] in ("timeout", "died"):
                 kernel.end()
                 kernel = None
-            (folder / VERDICTS).write_text(json.dumps(verdicts), encoding="utf-8")
+            _write(verdicts, folder)
     finally:
-        (folder / VERDICTS).write_text(json.dumps(verdicts), encoding="utf-8")
         if kernel:
             kernel.end()
+
+
+def _write(verdicts: list[dict[str, str]], folder: Path) -> None:
+    """Whole or not at all: this process may be killed at any moment."""
+    (folder / "new.json").write_text(json.dumps(verdicts), encoding="utf-8")
+    os.replace(folder / "new.json", folder / VERDICTS)
 
 
 def _repeat(kernel: Kernel, cells: list[dict[str, Any]], verdicts: list[dict[str, str]]) -> None:

@@ -70,17 +70,19 @@ def test_folders_zips_and_notebooks_are_collected_and_traps_are_not(opened, tmp_
     for name in "ab":
         (inbox / "two" / f"{name}.ipynb").write_text(text)
     (inbox / "none").mkdir()
+    (inbox / "folder.ipynb").write_text(text)
     (inbox / "odd name").mkdir()
     notes = collect(STEM, inbox, course)
     taken = {name for name, note in notes.items() if not note}
-    assert taken == {"folder", "bare", "zipped"}
+    assert taken == {"bare", "zipped"}
+    assert "twice" in notes["folder"]
     assert "outside" in notes["escaping"]
     assert "link" in notes["linked"]
     assert "2 notebooks" in notes["two"]
     assert "0 notebooks" in notes["none"]
     assert "letters" in notes["odd name"]
     assert not list(tmp_path.rglob("escaped.ipynb"))
-    for name in taken:
+    for name in taken | {"folder"}:
         assert nbformat.read(course.notebook("submitted", STEM, name), 4).cells
     assert not course.notebook("submitted", STEM, "linked").exists()
 
