@@ -20,7 +20,10 @@ from medsynth_lib.course.assignments.release import HIDDEN
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 
-#: nbgrader's page asks a server elsewhere for MathJax; ours loads nothing and runs nothing.
+#: nbgrader's page asks a server elsewhere for MathJax, and a student's text may hold anything; whatever stands on a
+#: page, a browser loads and runs nothing for it.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
+_HEAD = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
 _SAYINGS = {
     "ok": "All right.",
@@ -51,7 +54,6 @@ def write_feedback(assignment: str, course: ClassFolder) -> list[Path]:
     config = course.config(assignment)
     config.GenerateFeedback.force = True
     config.GenerateFeedback.preprocessors = [GetGrades, _withhold()]
-    config.HTMLExporter.sanitize_html = True
     with nbgrader_log() as said:
         try:
             GenerateFeedback(coursedir=CourseDirectory(config=config), config=config).start()
@@ -61,7 +63,8 @@ def write_feedback(assignment: str, course: ClassFolder) -> list[Path]:
     pages = [course.root / "feedback" / one / assignment / f"{assignment}.html" for one in graded]
     for page in pages:
         with atomic_path(page) as temporary:
-            temporary.write_text(_SCRIPT.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
+            text = _SCRIPT.sub("", page.read_text(encoding="utf-8")).replace("<head>", _HEAD, 1)
+            temporary.write_text(text, encoding="utf-8")
     return pages
 
 

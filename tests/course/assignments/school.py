@@ -38,6 +38,11 @@ class Student:
         self.notebook.cells.insert(at, nbformat.v4.new_code_cell(source))
         return self
 
+    def write(self, markdown: str) -> Student:
+        """A text of the student's own at the end."""
+        self.notebook.cells.append(nbformat.v4.new_markdown_cell(markdown))
+        return self
+
     def hand_in(self, folder: Path) -> None:
         place = folder / self.name / "anything" / f"{STEM}.ipynb"
         place.parent.mkdir(parents=True)

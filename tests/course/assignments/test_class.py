@@ -66,6 +66,7 @@ class Deaf(ast.NodeTransformer):
         return node if "EOFError" in ast.dump(node) else ast.Pass()
 get_ipython().ast_transformers.append(Deaf())
 """
+TRAP = "Look: <script>alert(1)</script> <img src=x onerror=alert(2)> <a href='javascript:alert(3)'>here</a>"
 
 
 @pytest.fixture
@@ -129,6 +130,9 @@ def check_pages(pages: list[Path], source: Path, notebooks: dict[str, Student]) 
         leaked = [line for line in lines if line in plain and line not in student]
         assert not leaked, (page, leaked)
         assert "<script" not in text
+        policy = re.search(r"<head>\s*<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none';", text)
+        assert policy, "a student's text could run or load something"
+        assert policy.start() < 200
         assert "Traceback (most" not in text
 
 
@@ -141,7 +145,11 @@ def small_class(released, victim, port, folder) -> dict[str, tuple[Student, floa
             (Student("untouched", released), 0, "graded"),
             (Student("endless", released).answer(ENDLESS), ALL - FIELD, "graded"),
             (Student("peeking", released).answer(RIGHT | {"receptive-field": PEEKING}), ALL - FIELD, "review"),
-            (Student("attacking", released).answer(RIGHT).add(attack(victim, port, folder), 3), ALL, "graded"),
+            (
+                Student("attacking", released).answer(RIGHT).add(attack(victim, port, folder), 3).write(TRAP),
+                ALL,
+                "graded",
+            ),
             (Student("swallowing", released).answer(RIGHT).add(SWALLOWING, 3), 0, "review"),
         ]
     }
