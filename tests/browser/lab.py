@@ -27,13 +27,14 @@ _SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
 }
 _ERRORS = "[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type='application/vnd.jupyter.error']"
-#: A control (sliders of any kind, drop-downs, check boxes, buttons that stay pressed), and the ways to move it. Sliders
-#: go to an end: one step may be too little to be seen, and faults sit at the ends.
+#: A control (drop-downs, check boxes, buttons that stay pressed, sliders of any kind), and the ways to move it. What is
+#: chosen comes first: a slider may matter to one choice only. Sliders go to an end: one step may be too little to be
+#: seen, and faults sit at the ends.
 _CONTROLS = {
-    ".noUi-handle": (lambda one: one.press("End"), lambda one: one.press("Home")),
     "select": (lambda one: one.select_option(index=0), lambda one: one.select_option(index=1)),
     "input[type=checkbox]": (lambda one: one.press("Space"),),
     ".widget-toggle-buttons": (lambda one: one.locator("button:not(.mod-active)").first.click(),),
+    ".noUi-handle": (lambda one: one.press("End"), lambda one: one.press("Home")),
 }
 
 
