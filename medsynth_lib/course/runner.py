@@ -136,11 +136,16 @@ def known_parameters(source: Path) -> list[str]:
     Raises:
         InputError: not a readable notebook.
     """
+    import nbformat
     import papermill
 
     try:
+        notebook = nbformat.read(source, as_version=4)
+        python = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        notebook.metadata.setdefault("kernelspec", python)  # papermill_command says so, too
         with tempfile.TemporaryDirectory() as scratch:  # papermill would format braces in the path
-            copy = shutil.copyfile(source, Path(scratch, "source.ipynb"))
+            copy = Path(scratch, "source.ipynb")
+            nbformat.write(notebook, copy)
             return list(papermill.inspect_notebook(copy))
     except Exception as error:
         seen = f"{type(error).__name__}: {error}".splitlines()[0]

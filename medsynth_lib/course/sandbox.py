@@ -42,12 +42,12 @@ class Sandbox:
 
     def command(self, inner: list[str], scratch: Path, work: Path, shm_mib: int) -> list[str]:
         """``inner`` wrapped; it may write to ``scratch``, ``work`` and ``/dev/shm`` (``shm_mib``), and works there."""
-        words = [*_isolation(), *_system()]
+        (scratch / "tmp").mkdir()
+        # Before all else that is bound: this Python may lie under /tmp itself.
+        words = [*_isolation(), "--bind", str(scratch / "tmp"), "/tmp", *_system()]
         words += ["--proc", "/proc", "--dev", "/dev", "--size", str(shm_mib * 2**20), "--tmpfs", "/dev/shm"]
         words += self._gpu() if self.gpu else []
-        (scratch / "tmp").mkdir()
         _make_home(scratch / "home")
-        words += ["--bind", str(scratch / "tmp"), "/tmp"]
         for path in self.readable:
             words += ["--ro-bind", str(path.absolute()), str(path.absolute())]
         for path in (scratch, work, *self.writable):

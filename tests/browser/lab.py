@@ -147,14 +147,15 @@ def drive(page: Page, lab: Lab, notebook: str, pictures: Path) -> Findings:
 
 
 def run_all(page: Page) -> None:
-    """Run all cells of the notebook shown, and wait until the last has run."""
+    """Run all cells of the notebook shown, and wait until the last has run, or one has failed and stopped the rest."""
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=START_S * 1000)
     page.wait_for_function(_KERNEL_IS_READY, timeout=START_S * 1000, polling=_POLL_MS)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.wait_for_function(
-        """() => [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
-                   .every(cell => /\\d/.test(cell.querySelector('.jp-InputPrompt').textContent))""",
+        """() => document.querySelector("[data-mime-type='application/vnd.jupyter.error']")
+                 || [...document.querySelectorAll('.jp-Notebook .jp-CodeCell')]
+                    .every(cell => /\\d/.test(cell.querySelector('.jp-InputPrompt').textContent))""",
         timeout=RUN_S * 1000,
         polling=_POLL_MS,
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,7 +91,7 @@ def find_assignments(wanted: tuple[str, ...] = (), folder: Path = ASSIGNMENTS) -
 
 
 def need_nbgrader() -> None:
-    """Refuse where nbgrader is not installed.
+    """Refuse where nbgrader is not installed; where it is, let it find the programs that came with it.
 
     Raises:
         MedSynthError: with the command that installs it.
@@ -98,6 +100,11 @@ def need_nbgrader() -> None:
         import nbgrader  # noqa: F401
     except ImportError as error:
         raise MedSynthError("assignments need nbgrader", fix="pip install 'medsynth[grading]'") from error
+    beside = str(
+        Path(sys.executable).parent
+    )  # its gradebook calls alembic, found on PATH only in an active environment
+    if beside not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([beside, os.environ["PATH"]])
 
 
 @contextlib.contextmanager
