@@ -56,7 +56,7 @@ def distort(
 
 def scores_of(fake: np.ndarray, real: np.ndarray, body: np.ndarray, data_range: float) -> dict[str, float]:
     """Every fidelity metric of two slices ``(H, W)``, whole and in the body (``metrics.report.evaluate_images``)."""
-    tensors = (torch.from_numpy(np.ascontiguousarray(one))[None, None] for one in (fake, real, body))
+    tensors = (torch.from_numpy(np.array(one))[None, None] for one in (fake, real, body))
     return {name: float(value) for name, value in evaluate_images(*tensors, data_range=data_range).items()}
 
 
