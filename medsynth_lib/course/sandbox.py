@@ -19,6 +19,7 @@ from pathlib import Path
 
 import medsynth_lib
 from medsynth_lib.course import network_guard, widget_guard
+from medsynth_lib.errors import MedSynthError
 
 #: Of ``/etc`` only what programs need to find libraries, names, fonts and the time.
 _ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "passwd", "group", "nsswitch.conf", "hosts", "localtime")
@@ -75,6 +76,19 @@ def is_available() -> bool:
         return False
     command = [*_isolation(), *_system(), "--proc", "/proc", "--dev", "/dev", "--size", "65536", "--tmpfs", "/dev/shm"]
     return subprocess.run([*command, "--", sys.executable, "-c", ""], capture_output=True).returncode == 0
+
+
+def check_available(what: str, unsafe: bool) -> None:
+    """That ``what``, of people we need not trust, can be locked in here; with ``unsafe`` it need not.
+
+    Raises:
+        MedSynthError: it cannot.
+    """
+    if not (unsafe or is_available()):
+        raise MedSynthError(
+            f"{what} run only where bubblewrap locks them in, and it does not work here",
+            fix="install it (apt install bubblewrap), or --unsafe if you have read and trust all of them",
+        )
 
 
 def remove_specials(folder: Path) -> None:

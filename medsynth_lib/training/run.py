@@ -52,14 +52,13 @@ def make_trainer(
             where="data",
             fix="leave it out" if store else "give a slice store, as `prepare` makes it",
         )
+    network = build_system(system, profile.system, seed)
     if store is None:
         data, about = replace(profile.points, seed=seed), {"points": asdict(profile.points)}
     else:
         kind = PairedSlices if profile.paired else UnpairedSlices
-        context = getattr(profile.system, "source_channels", 1)
-        data = kind(store, "train", augmentation=profile.augmentation, seed=seed, context=context)
+        data = kind(store, "train", augmentation=profile.augmentation, seed=seed, context=network.context)
         about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
-    network = build_system(system, profile.system, seed)
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
 
 

@@ -53,7 +53,7 @@ def grade(
     if not chosen:
         fix = f"medsynth assignments collect {assignment} FOLDER --course {course.root}"
         raise MedSynthError(f"no submission of {assignment} to grade", where=course.root, fix=fix)
-    _check_sandbox(unsafe)
+    sandbox.check_available("submissions", unsafe)
     seed, source = secrets.randbelow(10**6) + 1 if seed is None else seed, course.notebook("source", assignment)
     prepared = {one: _prepare(one, assignment, course, read_submission(source)) for one in chosen}
     ready = {one: notebook for one, (notebook, _) in prepared.items() if notebook is not None}
@@ -100,14 +100,6 @@ def write_grades(assignment: str, course: ClassFolder, rows: dict[str, dict[str,
         writer.writeheader()
         writer.writerows(row for _, row in sorted((before | rows).items()))
     return [row for _, row in sorted(rows.items())]
-
-
-def _check_sandbox(unsafe: bool) -> None:
-    if not (unsafe or sandbox.is_available()):
-        raise MedSynthError(
-            "submissions run only where bubblewrap locks them in, and it does not work here",
-            fix="install it (apt install bubblewrap), or --unsafe if you have read and trust all of them",
-        )
 
 
 def _prepare(student: str, assignment: str, course: ClassFolder, source: Any) -> tuple[Any, str]:

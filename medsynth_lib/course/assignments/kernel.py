@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import secrets
 import subprocess
@@ -17,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from medsynth_lib.data.atomic import atomic_path
 
 #: Seconds in which a kernel must answer for the first time; a busy machine takes long to start one.
 START_S = 180
@@ -98,16 +99,11 @@ def run_cells(job: dict[str, Any], folder: Path) -> None:
             if verdicts[at]["status"] in ("timeout", "died"):
                 kernel.end()
                 kernel = None
-            _write(verdicts, folder)
+            with atomic_path(folder / VERDICTS) as new:  # this process may be killed at any moment
+                new.write_text(json.dumps(verdicts), encoding="utf-8")
     finally:
         if kernel:
             kernel.end()
-
-
-def _write(verdicts: list[dict[str, str]], folder: Path) -> None:
-    """Whole or not at all: this process may be killed at any moment."""
-    (folder / "new.json").write_text(json.dumps(verdicts), encoding="utf-8")
-    os.replace(folder / "new.json", folder / VERDICTS)
 
 
 def _repeat(kernel: Kernel, cells: list[dict[str, Any]], verdicts: list[dict[str, str]]) -> None:

@@ -204,11 +204,8 @@ def _check_machine(runs: list[Run], cluster: ClusterOptions, unsafe: bool) -> No
         raise MedSynthError(
             "the plan asks for a GPU, and no worker has one", fix="--gpus N: the number in this machine"
         )
-    if any(run.student for run in runs) and not (unsafe or sandbox.is_available()):
-        raise MedSynthError(
-            "students' notebooks run only where bubblewrap locks them in, and it does not work here",
-            fix="install it (apt install bubblewrap), or --unsafe if you have read and trust all of them",
-        )
+    if any(run.student for run in runs):
+        sandbox.check_available("students' notebooks", unsafe)
 
 
 @contextlib.contextmanager

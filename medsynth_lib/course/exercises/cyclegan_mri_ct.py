@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medsynth_lib.course.exercise import Misconception
+from medsynth_lib.course.exercises.loss_checks import expect_only_discriminator_learns, expect_value
 
 Network = Callable[[Tensor], Tensor]
 
@@ -48,15 +49,8 @@ def check_discriminator_loss(attempt: Callable[..., Tensor]) -> None:
             "Square first, then take the mean: the mean verdict may be right while every patch is wrong.": 0.5
             * ((a.mean() - 1).square() + b.mean().square()),
         }
-    _check_value(loss, right, known)
-    loss.backward()
-    if fake.grad is not None and fake.grad.abs().sum() > 0:
-        raise Misconception(
-            "The value is right, but its gradient reaches the generator, which would learn to be caught. "
-            "Detach the fake before you show it."
-        )
-    if judge.weight.grad is None or judge.weight.grad.abs().sum() == 0:
-        raise Misconception("No gradient reaches the discriminator: compute its verdicts with gradients on.")
+    expect_value(loss, right, known)
+    expect_only_discriminator_learns(loss, judge, fake, "verdicts")
 
 
 # --- E2: there and back ---------------------------------------------------------------------------------------------
@@ -104,7 +98,7 @@ def check_cycle_loss(attempt: Callable[..., Tensor]) -> None:
                 (back(there(source)) - source).abs().sum() + (there(back(target)) - target).abs().sum()
             ),
         }
-    _check_value(loss, right, known)
+    expect_value(loss, right, known)
     loss.backward()
     for network in (there, back):
         expected = torch.autograd.grad(cycle_loss(there, back, source, target), network.weight)[0]
@@ -215,7 +209,7 @@ def check_generator_loss(attempt: Callable[..., Tensor]) -> None:
     with torch.no_grad():
         right = generator_loss(nets, source, target, fake_target, fake_source, 10.0, 0.5)
         known = _wrong_objectives(nets, source, target, fake_target, fake_source)
-    _check_value(loss, right, known)
+    expect_value(loss, right, known)
     others = attempt(nets, source, target, fake_target, fake_source, 4.0, 0.25)
     expected = generator_loss(nets, source, target, fake_target, fake_source, 4.0, 0.25)
     if not torch.allclose(others, expected, rtol=1e-4):
@@ -290,10 +284,3 @@ def _both(one: Tensor, as_one: Tensor, other: Tensor, as_other: Tensor) -> Tenso
 def _check_number(loss: Tensor) -> None:
     assert isinstance(loss, Tensor), f"A loss is a tensor that gradients can flow from, not {type(loss).__name__}."
     assert loss.ndim == 0, f"A loss is one number: take the mean over pixels and batch (yours is {tuple(loss.shape)})."
-
-
-def _check_value(loss: Tensor, right: Tensor, known: dict[str, Tensor]) -> None:
-    for hint, value in known.items():
-        if torch.allclose(loss, value, rtol=1e-4):
-            raise Misconception(hint)
-    assert torch.allclose(loss, right, rtol=1e-4), f"Expected {right:.4f} on the test images, got {loss.item():.4f}."

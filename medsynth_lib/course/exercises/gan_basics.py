@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medsynth_lib.course.exercise import Misconception
+from medsynth_lib.course.exercises.loss_checks import expect_only_discriminator_learns, expect_value
 
 Discriminator = Callable[[Tensor], Tensor]
 
@@ -80,15 +81,8 @@ def check_discriminator_loss(attempt: Callable[..., Tensor]) -> None:
             ).mean(),
             "The sign: V is what the discriminator makes large; a loss is made small, so it is −V.": -right,
         }
-    _check_value(loss, right, known)
-    loss.backward()
-    if fake.grad is not None and fake.grad.abs().sum() > 0:
-        raise Misconception(
-            "The value is right, but its gradient reaches the generator, which would learn to be caught. "
-            "Detach the fake before you show it."
-        )
-    if judge.weight.grad is None or judge.weight.grad.abs().sum() == 0:
-        raise Misconception("No gradient reaches the discriminator: compute its logits with gradients on.")
+    expect_value(loss, right, known, "points")
+    expect_only_discriminator_learns(loss, judge, fake, "logits")
 
 
 # --- E3: the generator's loss ---------------------------------------------------------------------------------------
@@ -119,7 +113,7 @@ def check_generator_loss(attempt: Callable[..., Tensor]) -> None:
             "The sign: you made log σ small, which is to be caught. Put a minus before it.": -right,
             "Half too small: only the discriminator's loss is halved.": 0.5 * right,
         }
-    _check_value(loss, right, known)
+    expect_value(loss, right, known, "points")
     if loss.requires_grad:
         loss.backward()
     if fake.grad is None or fake.grad.abs().sum() == 0:
@@ -182,10 +176,3 @@ def _players() -> tuple[nn.Module, Tensor, Tensor]:
 
 def _check_number(loss: Tensor) -> None:
     assert loss.ndim == 0, f"A loss is one number: take the mean over the batch (yours is {tuple(loss.shape)})."
-
-
-def _check_value(loss: Tensor, right: Tensor, known: dict[str, Tensor]) -> None:
-    for hint, value in known.items():
-        if torch.allclose(loss, value, rtol=1e-4):
-            raise Misconception(hint)
-    assert torch.allclose(loss, right, rtol=1e-4), f"Expected {right:.4f} on the test points, got {loss:.4f}."

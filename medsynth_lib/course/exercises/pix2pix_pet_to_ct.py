@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medsynth_lib.course.exercise import Misconception
+from medsynth_lib.course.exercises.loss_checks import expect_only_discriminator_learns, expect_value
 
 Discriminator = Callable[[Tensor], Tensor]
 
@@ -70,14 +71,7 @@ def check_discriminator_loss(attempt: Callable[..., Tensor]) -> None:
             ) from error
         raise
     _check_discriminator_value(loss, judge, source, target, fake.detach())
-    loss.backward()
-    if fake.grad is not None and fake.grad.abs().sum() > 0:
-        raise Misconception(
-            "The value is right, but its gradient reaches the generator, which would learn to be caught. "
-            "Detach the fake before you show it."
-        )
-    if judge.weight.grad is None or judge.weight.grad.abs().sum() == 0:
-        raise Misconception("No gradient reaches the discriminator: compute its logits with gradients on.")
+    expect_only_discriminator_learns(loss, judge, fake, "logits")
 
 
 def _check_discriminator_value(loss: Tensor, judge: nn.Module, source: Tensor, target: Tensor, fake: Tensor) -> None:
@@ -96,10 +90,7 @@ def _check_discriminator_value(loss: Tensor, judge: nn.Module, source: Tensor, t
             ).mean(),
         }
     assert loss.ndim == 0, f"A loss is one number: take the mean over patches and batch (yours is {tuple(loss.shape)})."
-    for hint, value in known.items():
-        if torch.allclose(loss, value, rtol=1e-4):
-            raise Misconception(hint)
-    assert torch.allclose(loss, right, rtol=1e-4), f"Expected {right:.4f} on the test images, got {loss:.4f}."
+    expect_value(loss, right, known)
 
 
 # --- E3: a split that does not leak ---------------------------------------------------------------------------------

@@ -68,3 +68,11 @@ def changed(stem: str, name: str, *edits: tuple[str, str]) -> dict[str, str]:
         assert old in source, f"{name} has no {old!r}"
         source = source.replace(old, new)
     return {name: source}
+
+
+def assert_loses_exactly(hints: dict[str, str], stem: str, name: str, edits: list[tuple[str, str]], seed: int) -> None:
+    """The solution ``name`` with ``edits`` fails the tests in ``hints``, each with a message that has its words."""
+    found = lost(stem, changed(stem, name, *edits), seed)
+    assert found.keys() == hints.keys(), found
+    for test, hint in hints.items():
+        assert hint in found[test][0], found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.course.assignments.in_process import changed, lost
+from tests.course.assignments.in_process import assert_loses_exactly
 
 STEM = "06_unpaired_semantic_mr"
 VALUE, ABSENT, STABLE = "test-balanced-value", "test-balanced-absent", "test-balanced-stable"
@@ -34,14 +34,11 @@ MUTANTS = [
     ("haar", [("a - b + c - d, a + b - c - d", "a + b - c - d, a - b + c - d")], {ORDER: "changed places"}),
     ("haar", [("a - b + c - d,", "b - a + d - c,")], {ORDER: "left minus right"}),
     ("haar", [("a + b - c - d,", "c + d - a - b,")], {ORDER: "upper minus lower"}),
-    ("haar", [("dim=1)", "dim=0)")], {ENERGY: "becomes", ORDER: "error"}),
+    ("haar", [("dim=1)", "dim=0)")], {ENERGY: "becomes", ORDER: "out of bounds"}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "edits", "hints"), MUTANTS, ids=[f"{one[0]}-{one[2]}"[:60] for one in MUTANTS])
 @pytest.mark.parametrize("seed", [0, 41])
 def test_each_wrong_answer_loses_exactly_its_points(name, edits, hints, seed):
-    found = lost(STEM, changed(STEM, name, *edits), seed)
-    assert found.keys() == hints.keys(), found
-    for test, hint in hints.items():
-        assert hint in found[test][0] or not found[test][1], found
+    assert_loses_exactly(hints, STEM, name, edits, seed)
