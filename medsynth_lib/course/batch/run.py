@@ -18,6 +18,8 @@ from medsynth_lib.course.batch.cluster import ClusterOptions, Connection, connec
 from medsynth_lib.course.batch.plan import Run
 from medsynth_lib.course.batch.summary import placed_result, write_summary
 from medsynth_lib.course.batch.work import RESULT, TOPIC, Settings, execute, read_result, stop_batch
+from medsynth_lib.course.expected import faults_of, read_expected
+from medsynth_lib.course.places import bands_file
 from medsynth_lib.course.runner import available_cores
 from medsynth_lib.errors import MedSynthError
 
@@ -63,19 +65,22 @@ def run_batch(
 
     ``out/runs/<name>/`` is a run's folder; ``out/index.html``, ``batch.json`` and ``batch.csv`` tell of all. The same
     call again runs only what is missing, or whose notebook, parameters or data have changed; with ``retry_failed`` also
-    what failed. ``show`` is called as each result comes, and with ``None`` a few times a second.
+    what failed. ``show`` is called as each result comes, and with ``None`` a few times a second. A lesson on its own
+    data with a result outside the bands of ``expected/expected.json`` is ``outside_band``, as in ``run_lessons``.
 
     Raises:
-        MedSynthError: another batch writes to ``out``, too little memory, no cluster, or no sandbox for students.
+        MedSynthError: another batch writes to ``out``, too little memory, no cluster, no sandbox for students, or bands
+            that cannot be read.
     """
     out = Path(out).absolute()
     _check_machine(runs, cluster, unsafe)
+    judged = _judge(runs)
     progress = Progress(runs)
     with _only_batch(out):
         for run in runs:
             result = read_result(out / "runs" / run.name, _key(run))
             if result and (result["status"] == "ok" or not retry_failed):
-                progress.results[run.name] = result
+                progress.results[run.name] = judged(run.name, result)
             else:  # of an older notebook, or to be retried: nobody may take it for the result of this one
                 shutil.rmtree(out / "runs" / run.name, ignore_errors=True)
         progress.kept = len(progress.results)
@@ -87,12 +92,28 @@ def run_batch(
             if missing:
                 with connect(cluster) as connection:
                     for name, result in _results(connection, missing, settings, cluster, progress, show):
-                        progress.ended(name, result)
+                        progress.ended(name, judged(name, result))
                         show(progress, placed_result(progress.results[name]))
         finally:  # also after Ctrl-C: the report tells what is there
             results = [progress.results.get(run.name) or _without_result(run, "waiting") for run in runs]
             write_summary(results, out)
     return results
+
+
+def _judge(runs: list[Run]) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """(name of a run, its result) → the result, ``outside_band`` where a number of a lesson is not in its band."""
+    own = {run.name: run for run in runs if not (run.student or run.data)}
+    courses = {folder: read_expected(bands_file(folder)) for folder in {run.notebook.parent for run in own.values()}}
+
+    def judged(name: str, result: dict[str, Any]) -> dict[str, Any]:
+        if name not in own or result["status"] != "ok":
+            return result
+        notebook, parameters = own[name].notebook, own[name].parameters
+        profile = parameters.get("PROFILE", "lesson")  # the lessons' own default
+        faults = faults_of(result["record"], courses[notebook.parent], notebook.stem, profile, parameters)
+        return {**result, "status": "outside_band", "error": "\n".join(faults)} if faults else result
+
+    return judged
 
 
 def _key(run: Run) -> str:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,10 +16,13 @@ import pytest
 
 from medsynth_lib.cli import main
 from medsynth_lib.course import sandbox
+from medsynth_lib.course.bands import Band
 from medsynth_lib.course.batch import work
 from medsynth_lib.course.batch.cluster import ClusterOptions
 from medsynth_lib.course.batch.plan import load_plan
 from medsynth_lib.course.batch.run import run_batch
+from medsynth_lib.course.expected import Expected, write_expected
+from medsynth_lib.course.places import bands_file
 from medsynth_lib.course.report import STATUSES
 from medsynth_lib.course.runner import available_cores
 from medsynth_lib.errors import MedSynthError
@@ -244,6 +248,38 @@ def test_record_of_a_student_may_be_anything(tmp_path, text):
     record = work._read_record(tmp_path)
     assert record.get("figures", {}) == {}
     json.dumps(record, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("psnr_db", "changed", "status"),
+    [
+        (26.0, {}, "ok"),
+        (6.0, {}, "outside_band"),
+        (6.0, {"parameters": {"PROFILE": "smoke"}}, "ok"),
+        (6.0, {"parameters": {"STEPS": 3}}, "ok"),
+        (6.0, {"data": Path("/")}, "ok"),
+        (6.0, {"student": True}, "ok"),
+    ],
+)
+def test_a_lesson_on_its_own_data_is_judged_by_its_bands(one_run, tmp_path, monkeypatch, psnr_db, changed, status):
+    run = replace(one_run[0], **{"student": False, **changed})
+    bands = {"psnr_db": Band(mean=26.0, sd=0.1, min=25.9, max=26.1, low=25.0, high=27.0)}
+    nothing = {"mean": 1.0, "max": 1.0}
+    write_expected(
+        bands_file(run.notebook.parent),
+        {"a": {"lesson": Expected([0, 1, 2], "2026-01-01", "2 CPU cores", "bf16", nothing, nothing, {}, bands)}},
+    )
+    monkeypatch.setattr(work.sandbox, "is_available", lambda: True)
+    folder = tmp_path / "batch" / "runs" / "a"
+    folder.mkdir(parents=True)
+    finished = {"stem": "a", "status": "ok", "error": "", "cell": None, "seconds": 1.0, "peak_mib": 1.0, "host": "h"}
+    finished |= {"notebook": "a.ipynb", "log": "log", "source": "a", "data": "", "parameters": {}, "sandbox": "none"}
+    finished |= {"key": run.key(), "record": {"metrics": {"psnr_db": psnr_db}}}
+    (folder / "result.json").write_text(json.dumps(finished))
+    (result,) = run_batch([run], tmp_path / "batch", ClusterOptions())
+    assert result["status"] == status
+    page = (tmp_path / "batch" / "index.html").read_text()
+    assert ("psnr_db: 6, expected 25 to 27" in page) == (status == "outside_band")
 
 
 def test_two_batches_do_not_share_a_folder(one_run, tmp_path, monkeypatch):
