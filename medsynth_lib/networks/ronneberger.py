@@ -25,7 +25,9 @@ class RonnebergerUNet(nn.Module):
         base_channels: width of the first level; doubles at each of the next.
         depth: number of levels; image sides must be multiples of ``2 ** (depth - 1)``.
         norm: ``"none"`` (the paper), ``"instance"`` (no scale or shift: as many parameters), or ``"batch"``.
-        output: ``"linear"`` (the paper: any number), or ``"clip"`` (``Clip``).
+        output: ``"linear"`` (the paper: any number), or ``"clip"`` (``Clip``); then the head's bias starts at -1, the
+            window's lower end, where most of a slice lies. Adam moves a bias by its rate at most: from 0, hundreds of
+            steps would go by until the air is right.
 
     Shape: ``(B, in_channels, H, W)`` → ``(B, out_channels, H, W)``.
 
@@ -56,6 +58,8 @@ class RonnebergerUNet(nn.Module):
         self.head = nn.Conv2d(widths[0], out_channels, 1)
         self.output = {"linear": nn.Identity, "clip": Clip}[output]()
         he_init(self)
+        if output == "clip":
+            nn.init.constant_(self.head.bias, -1)
 
     def forward(self, image: Tensor) -> Tensor:
         self._check_sides(image)

@@ -138,6 +138,18 @@ def test_output_is_any_number_or_clipped():
     assert torch.equal(bounded(image), linear(image).clamp(-1, 1))
 
 
+def test_clipped_output_starts_at_the_lower_end_of_the_window():
+    torch.manual_seed(0)
+    bounded, linear = (RonnebergerUNet(base_channels=4, depth=2, output=output) for output in ("clip", "linear"))
+    nothing = torch.zeros(1, 1, 16, 16)  # no norm, no other bias: only the head's speaks
+    for network in (bounded, linear):
+        for name, bias in network.named_parameters():
+            if name.endswith("bias") and not name.startswith("head"):
+                torch.nn.init.zeros_(bias)
+    assert torch.equal(bounded(nothing), -torch.ones(1, 1, 16, 16))
+    assert linear(nothing).abs().max() < 0.5
+
+
 def test_every_stage_sees_the_source_and_the_image_before():
     torch.manual_seed(0)
     cascade = RonnebergerCascade(2, 1, stages=3, base_channels=2, depth=2)

@@ -154,7 +154,7 @@ def test_a_small_cascade_learns_what_intensity_alone_cannot_say():
     system = UNetCascade(UNetCascadeConfig(generator_channels=8, depth=2, stages=2, weight_decay=0.0))
     optimizer = system.optimizer("generator")
     generator = torch.Generator().manual_seed(2)
-    for _ in range(150):
+    for _ in range(200):
         source = torch.rand(4, 1, 16, 16, generator=generator) * 2 - 1
         ((_, terms),) = system.phases(Batch(source, source.roll(2, dims=3)), 0)
         optimizer.zero_grad()
