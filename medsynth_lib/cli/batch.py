@@ -71,7 +71,12 @@ def batch(
         return _list(runs, json)
     options = ClusterOptions(cluster, jobs, gpus, cluster_options, scheduler, retries)
     show = {} if json else {"show": Table()}
-    results = run_batch(runs, out, options, threads=threads, unsafe=unsafe, retry_failed=retry_failed, **show)
+    try:
+        results = run_batch(runs, out, options, threads=threads, unsafe=unsafe, retry_failed=retry_failed, **show)
+    except KeyboardInterrupt:
+        if not json:
+            print(f"stopped; what is done: {out}/index.html. The same command goes on from there.")
+        raise
     failed = sum(result["status"] != "ok" for result in results)
     report(results, json, lambda: f"{len(results) - failed} ok, {failed} failed: {out}/index.html")
     return 1 if failed else 0
@@ -92,6 +97,23 @@ def _overrides(
 
 
 def _list(runs: list[Run], as_json: bool) -> int:
-    listed = [{"name": run.name, "notebook": str(run.notebook), "parameters": run.parameters} for run in runs]
-    report(listed, as_json, lambda: "\n".join([*(run.name for run in runs), f"{len(runs)} runs, none executed"]))
+    listed = [
+        {
+            "name": run.name,
+            "notebook": str(run.notebook),
+            "parameters": run.parameters,
+            "data": str(run.data or ""),
+            "student": run.student,
+            "time_limit_s": run.time_limit_s,
+            "memory_limit_mib": run.memory_limit_mib,
+        }
+        for run in runs
+    ]
+    report(listed, as_json, lambda: "\n".join([*map(_line, listed), f"{len(runs)} runs, none executed"]))
     return 0
+
+
+def _line(run: dict[str, Any]) -> str:
+    values = [f"{key}={value}" for key, value in run["parameters"].items()]
+    values += [f"data {run['data']}"] * bool(run["data"]) + ["a student's"] * run["student"]
+    return f"{run['name']}: {', '.join([*values, ''])}at most {run['time_limit_s']} s, {run['memory_limit_mib']} MiB"

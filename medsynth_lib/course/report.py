@@ -56,8 +56,10 @@ def index_page(
         about: a sentence on all of them.
         embed: put small pictures into the page itself, so that it can be sent alone; else they are loaded from ``out``.
     """
-    failed = sum(run["status"] != "ok" for run in runs)
-    head = f"all {len(runs)} ran" if not failed else f"{failed} of {len(runs)} failed"
+    waiting = sum(run["status"] == "waiting" for run in runs)
+    failed = sum(run["status"] != "ok" for run in runs) - waiting
+    head = f"{failed} of {len(runs)} failed" if failed else f"{'all ' * (not waiting)}{len(runs) - waiting} ran"
+    head += f", {waiting} waiting" if waiting else ""
     rows = "\n".join(_row(run, out, embed) for run in runs)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}: {head}</title><style>{_STYLE}</style></head><body>

@@ -60,7 +60,8 @@ class Sandbox:
         """What of ``env`` goes in: the runner's own variables and a handful of harmless ones; a home of its own."""
         names = [name for name in env if name in (*_KEPT, *_RUNNERS) or name.endswith(_RUNNERS_ENDS)]
         kept = {name: env[name] for name in names}
-        kept["PYTHONPATH"] = kept.get("PYTHONPATH", "").split(os.pathsep)[0]  # the runner's guard; others are not there
+        # Of the caller's own path nothing but the runner's guard: what else is on it is not there. The library is.
+        kept["PYTHONPATH"] = os.pathsep.join([kept.get("PYTHONPATH", "").split(os.pathsep)[0], *_library_path()])
         return kept | {"HOME": str(scratch / "home"), "MEDSYNTH_CACHE": str(scratch / "cache"), "TMPDIR": "/tmp"}
 
     def _gpu(self) -> list[str]:
@@ -119,6 +120,12 @@ def _system() -> list[str]:
         if not path.startswith("/usr"):  # bound already; a Python in /usr/local included
             words += ["--ro-bind", path, path]
     return words
+
+
+def _library_path() -> list[str]:
+    """The folder in which ``medsynth_lib`` lies, where this Python does not find it by itself: beside a checkout."""
+    folder = str(Path(medsynth_lib.__file__).parents[1])
+    return [] if folder.startswith(sys.prefix) else [folder]
 
 
 def _make_home(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,12 +12,16 @@ from medsynth_lib.data.archive import unpack
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 
+#: Moodle's folder of a student, ``Eva Müller_123_assignsubmission_file_``: 123 is the participant's number.
+MOODLE = re.compile(r".*_(\d+)_assignsubmission_file_?")
 #: No assignment is as big, outputs included.
 MAX_BYTES = 30 * 2**20
 
 
 def collect(assignment: str, submissions: Path, course: ClassFolder) -> dict[str, str]:
     """Take each student's notebook in ``submissions``: ``ID/…/*.ipynb``, ``ID.zip`` or ``ID.ipynb``.
+
+    Of a folder from Moodle the ID is the participant's number alone: the person's name stays out of the class.
 
     Returns:
         student → ``""``, or why there is no notebook of theirs. The empty submission of such a student is graded 0.
@@ -44,7 +49,9 @@ def _is_submission(path: Path) -> bool:
 
 
 def _student(path: Path) -> str:
-    return path.name if path.is_dir() else path.stem
+    name = path.name if path.is_dir() else path.stem
+    moodle = MOODLE.fullmatch(name)
+    return moodle[1] if moodle else name
 
 
 def _take(path: Path, assignment: str, course: ClassFolder) -> str:

@@ -20,11 +20,21 @@ from medsynth_lib.course.assignments.release import HIDDEN
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 
+#: What the commonest errors mean; not what they say, as that may be anything.
+_ERRORS = {
+    "NotImplementedError": "Not done yet: the function still raises NotImplementedError.",
+    "NameError": "Something it needs is not defined: did an earlier cell fail, or is a name misspelt?",
+    **dict.fromkeys(
+        ("SyntaxError", "IndentationError", "TabError"),
+        "This is not valid Python, so nothing in this cell exists. Run it in Jupyter: it shows the line.",
+    ),
+}
 #: nbgrader's page asks a server elsewhere for MathJax, and a student's text may hold anything; whatever stands on a
 #: page, a browser loads and runs nothing for it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; img-src data:"
 _HEAD = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.DOTALL | re.IGNORECASE)
+_TEST_LINK = re.compile(r'(<a href="#(?:test-)?([\w-]+)">)Test cell</a>')
 _SAYINGS = {
     "ok": "All right.",
     "timeout": "It did not end in time and was stopped: is there a loop without an end?",
@@ -64,7 +74,7 @@ def write_feedback(assignment: str, course: ClassFolder) -> list[Path]:
     for page in pages:
         with atomic_path(page) as temporary:
             text = _SCRIPT.sub("", page.read_text(encoding="utf-8")).replace("<head>", _HEAD, 1)
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(_TEST_LINK.sub(r"\1\2</a>", text), encoding="utf-8")
     return pages
 
 
@@ -89,7 +99,7 @@ def withhold(notebook: Any) -> Any:
         if cell.cell_type != "code":
             continue
         said = sentence(verdict, cell.source) if is_test(cell) or verdict["status"] != "ok" else ""
-        cell.source = HIDDEN.sub("# (hidden tests)\n", cell.source).rstrip()
+        cell.source = HIDDEN.sub("", cell.source).rstrip()
         cell.outputs = [new_output("stream", name="stdout", text=said)] if said else []
     return notebook
 
@@ -99,10 +109,10 @@ def sentence(verdict: dict[str, str], source: str) -> str:
     if verdict["status"] != "error":
         return _SAYINGS[verdict["status"]]
     name, message = verdict.get("ename", ""), verdict.get("evalue", "")
-    if name == "NotImplementedError":
-        return "Not done yet: the function still raises NotImplementedError."
     if message in hints(source):
         return message
+    if name in _ERRORS:
+        return _ERRORS[name]
     known = isinstance(getattr(builtins, name, None), type) and name in dir(builtins)
     return f"It stopped with {'an error of type ' + name if known else 'an error'}. Run it on inputs of your own."
 

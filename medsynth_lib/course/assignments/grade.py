@@ -34,14 +34,15 @@ def grade(
     unsafe: bool = False,
     show: Callable[[dict[str, Any]], None] = lambda row: None,
 ) -> list[dict[str, Any]]:
-    """Grade what was collected; write ``autograded/``, the gradebook and ``grades-<assignment>.csv``.
+    """Grade what was collected; write ``autograded/``, the gradebook and, as rows come, ``grades-<assignment>.csv``.
 
     ``seed`` (default: drawn) is the same for the whole class, and other than the students'.
 
     Returns:
-        A row of ``COLUMNS`` for each student. ``status``: ``graded``; ``review``, a human should look (it pries into
-        the grader, its kernel no longer ran what it was given, or some cells were not run); ``missing`` or
-        ``unreadable``, both 0 points; ``failed``, this machine could not run it.
+        A row for each student: ``COLUMNS``, then the points of each test. ``status``: ``graded``; ``review``, a human
+        should look (it pries into the grader, its kernel no longer ran what it was given, some cells were not run, or
+        a cell of the teacher's own failed); ``missing`` or ``unreadable``, both 0 points; ``failed``, this machine
+        could not run it.
 
     Raises:
         MedSynthError: not released, nothing collected, or no sandbox and not ``unsafe``.
@@ -58,18 +59,25 @@ def grade(
     prepared = {one: _prepare(one, assignment, course, read_submission(source)) for one in chosen}
     ready = {one: notebook for one, (notebook, _) in prepared.items() if notebook is not None}
     status = {one: said for one, (_, said) in prepared.items()}
-    rows, given = {}, source.parent / GIVEN
+    given, most = source.parent / GIVEN, _most(source)
     given = given if given.is_dir() else None
-    for student in sorted(prepared.keys() - ready.keys()):
-        rows[student] = _row(student, assignment, 0.0, _most(source), status[student])
-        show(rows[student])
-    for student, verdicts in _executed(ready, jobs, seed=seed, limits=limits, given=given, unsafe=unsafe):
-        if verdicts is None:
-            rows[student] = _row(student, assignment, 0.0, _most(source), "failed")
-        else:
-            rows[student] = _save(ready[student], verdicts, student, assignment, course, status[student])
-        show(rows[student])
-    return write_grades(assignment, course, rows)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for student in sorted(prepared.keys() - ready.keys()):
+            yield _row(student, assignment, dict.fromkeys(most, 0.0), most, status[student])
+        for student, verdicts in _executed(ready, jobs, seed=seed, limits=limits, given=given, unsafe=unsafe):
+            if verdicts is None:
+                yield _row(student, assignment, dict.fromkeys(most, 0.0), most, "failed")
+            else:
+                points, said = _save(ready[student], verdicts, student, assignment, course, status[student])
+                yield _row(student, assignment, points, most, said)
+
+    done = {}
+    for row in rows():
+        done[row["student"]] = row
+        write_grades(assignment, course, [row])
+        show(row)
+    return [row for _, row in sorted(done.items())]
 
 
 def _executed(ready: dict[str, Any], jobs: int, **options: Any) -> Iterator[tuple[str, list[dict[str, str]] | None]]:
@@ -88,18 +96,18 @@ def _executed(ready: dict[str, Any], jobs: int, **options: Any) -> Iterator[tupl
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def write_grades(assignment: str, course: ClassFolder, rows: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Put ``rows`` (student → row) into the table for a learning-management system; other students' stay."""
+def write_grades(assignment: str, course: ClassFolder, rows: list[dict[str, Any]]) -> None:
+    """Put ``rows`` into the table for a learning-management system; other students' stay."""
     path = course.root / f"grades-{assignment}.csv"
-    before = {}
+    table = {}
     if path.exists():
         with open(path, newline="", encoding="utf-8") as file:
-            before = {row["student"]: row for row in csv.DictReader(file)}
+            table = {row["student"]: row for row in csv.DictReader(file)}
+    table |= {row["student"]: row for row in rows}
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(row for _, row in sorted((before | rows).items()))
-    return [row for _, row in sorted(rows.items())]
+        writer.writerows(row for _, row in sorted(table.items()))
 
 
 def _prepare(student: str, assignment: str, course: ClassFolder, source: Any) -> tuple[Any, str]:
@@ -116,8 +124,8 @@ def _prepare(student: str, assignment: str, course: ClassFolder, source: Any) ->
 
 def _save(
     notebook: Any, verdicts: list[dict[str, str]], student: str, assignment: str, course: ClassFolder, status: str
-) -> dict[str, Any]:
-    """Write verdicts into the notebook as nbgrader reads them, and the scores into the gradebook."""
+) -> tuple[dict[str, float], str]:
+    """Write verdicts into the notebook as nbgrader reads them, and the scores into the gradebook: these, and status."""
     import nbformat
     from nbgrader.api import Gradebook
     from nbgrader.preprocessors import SaveAutoGrades
@@ -126,7 +134,7 @@ def _save(
         cell.metadata[VERDICT] = verdict
         if cell.cell_type == "code":
             cell.outputs = [] if verdict["status"] == "ok" else [_error(verdict)]
-    if any(verdict["status"] in ("tampered", "not_run") for verdict in verdicts):
+    if any(map(_is_suspect, notebook.cells, verdicts)):
         status = "review"
     with nbgrader_log():
         with Gradebook(course.db_url) as book:
@@ -134,13 +142,19 @@ def _save(
             book.update_or_create_submission(assignment, student)
         SaveAutoGrades().preprocess(notebook, course.resources(assignment, student))
         with Gradebook(course.db_url) as book:
-            found = book.find_submission(assignment, student)
-            points, most = found.score, found.max_score
+            (found,) = book.find_submission(assignment, student).notebooks
+            points = {grade.name: grade.score for grade in found.grades}
     path = course.notebook("autograded", assignment, student)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         nbformat.write(notebook, temporary)
-    return _row(student, assignment, points, most, status)
+    return points, status
+
+
+def _is_suspect(cell: Any, verdict: dict[str, str]) -> bool:
+    """Whether points may be wrong: a cell was not run, or one of the teacher's that is no test, as imports, failed."""
+    teachers = cell.metadata.get("nbgrader", {}).get("locked", False) and not is_test(cell)
+    return verdict["status"] in ("tampered", "not_run") or (teachers and verdict["status"] != "ok")
 
 
 def _error(verdict: dict[str, str]) -> Any:
@@ -150,9 +164,14 @@ def _error(verdict: dict[str, str]) -> Any:
     return new_output("error", ename=name, evalue=verdict.get("evalue", ""), traceback=[])
 
 
-def _most(source: Path) -> float:
-    return float(sum(cell.metadata.nbgrader.points for cell in read_submission(source).cells if is_test(cell)))
+def _most(source: Path) -> dict[str, float]:
+    """Test → its points."""
+    tests = [cell.metadata.nbgrader for cell in read_submission(source).cells if is_test(cell)]
+    return {test.grade_id: float(test.points) for test in tests}
 
 
-def _row(student: str, assignment: str, points: float, most: float, status: str) -> dict[str, Any]:
-    return dict(zip(COLUMNS, (student, assignment, points, most, status), strict=True))
+def _row(
+    student: str, assignment: str, points: dict[str, float], most: dict[str, float], status: str
+) -> dict[str, Any]:
+    values = (student, assignment, sum(points.values()), sum(most.values()), status)
+    return dict(zip(COLUMNS, values, strict=True)) | {test: points[test] for test in most}

@@ -6,8 +6,10 @@ import re
 import shutil
 from pathlib import Path
 
+from medsynth_lib.course.assignments.execute import is_test
 from medsynth_lib.course.assignments.folder import ClassFolder, nbgrader_log, need_nbgrader
 from medsynth_lib.course.assignments.handout import GIVEN
+from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 
 HIDDEN = re.compile(r"^[ \t]*#+ BEGIN HIDDEN TESTS.*?^[ \t]*#+ END HIDDEN TESTS[^\n]*\n?", re.DOTALL | re.MULTILINE)
@@ -34,7 +36,7 @@ def release(assignment: str, source: Path, course: ClassFolder) -> Path:
         )
     kept, config = course.notebook("source", assignment), course.config(assignment)
     kept.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, kept)
+    _label(source, kept)
     if (source.parent / GIVEN).is_dir():
         shutil.copytree(source.parent / GIVEN, kept.parent / GIVEN, dirs_exist_ok=True)
     config.GenerateAssignment.force = True
@@ -49,6 +51,20 @@ def release(assignment: str, source: Path, course: ClassFolder) -> Path:
     released = course.notebook("release", assignment)
     _check_nothing_given_away(kept, released)
     return released
+
+
+def _label(source: Path, kept: Path) -> None:
+    """Copy ``source``; before each hidden test a line that students see: its name and points, not an empty cell."""
+    import nbformat
+
+    notebook = nbformat.read(source, 4)
+    for cell in notebook.cells:
+        if is_test(cell):
+            name, points = cell.metadata.nbgrader.grade_id.removeprefix("test-"), cell.metadata.nbgrader.points
+            line = f"# Hidden test: {name}, {points} point{'s' * (points != 1)}"
+            cell.source = re.sub(r"^(?=[ \t]*#+ BEGIN HIDDEN TESTS)", f"{line}\n", cell.source, flags=re.MULTILINE)
+    with atomic_path(kept) as path:
+        nbformat.write(notebook, path)
 
 
 def hidden_lines(notebook: Path) -> set[str]:

@@ -149,8 +149,11 @@ def _merged(defaults: dict[str, Any], entry: _Entry) -> dict[str, Any]:
 
 def _csv_entries(plan: Path) -> Iterator[_Entry]:
     with open(plan, newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheets put a byte order mark in front
-        reader = csv.DictReader(file, strict=True)
         try:
+            first = file.readline()
+            file.seek(0)
+            semicolons = ";" in first and "," not in first  # a spreadsheet where the comma is for decimals
+            reader = csv.DictReader(file, strict=True, delimiter=";" if semicolons else ",")
             columns, rows = reader.fieldnames or [], list(reader)
         except (csv.Error, UnicodeDecodeError) as error:
             raise InputError("not a CSV file that can be read", where=plan, seen=error) from error

@@ -8,23 +8,23 @@ STEM = "00_imaging_data"
 REMOVED, PSEUDONYM, DATES = "test-removed", "test-pseudonym", "test-dates"
 TEXT, PHYSICS = "test-free-text", "test-physics"
 HMAC = 'hmac.new(key, header["PatientID"].encode(), hashlib.sha256).hexdigest()[:12]'
-RULE = {DATES: "The number of days"}
 # edits, test → part of its message
 MUTANTS = [
     ([(' and not name.startswith("Private")', "")], {REMOVED: "Private elements"}),
     ([('"OtherPatientIDs", ', "")], {REMOVED: "leads to the person"}),
     ([('{"InstitutionName", "AccessionNumber"}', '{"InstitutionName"}')], {REMOVED: "accession number"}),
     ([("return kept", "header.pop('PatientAddress', None)\n    return kept")], {REMOVED: "has changed"}),
-    ([(HMAC, 'hashlib.sha256(header["PatientID"].encode()).hexdigest()[:12]')], {PSEUDONYM: "A plain hash"} | RULE),
-    ([("hmac.new(key", "hmac.new(b'fixed'")], {PSEUDONYM: "key is not used"} | RULE),
+    ([(HMAC, 'hashlib.sha256(header["PatientID"].encode()).hexdigest()[:12]')], {PSEUDONYM: "A plain hash"}),
+    ([("hmac.new(key", "hmac.new(b'fixed'")], {PSEUDONYM: "key is not used"}),
     ([('kept["PatientID"] = pseudonym', "pass")], {PSEUDONYM: "number is still there"}),
     ([('kept["PatientID"] = pseudonym', 'kept.pop("PatientID")')], {PSEUDONYM: "is missing"}),
     ([('= pseudonym', '= hashlib.sha256(np.random.bytes(8)).hexdigest()[:12]')], {PSEUDONYM: "each time"}),
-    ([("[:12]", "[:16]")], {PSEUDONYM: "first 12"} | RULE),
+    ([("[:12]", "[:16]")], {PSEUDONYM: "first 12"}),
     ([("days=1 + int(pseudonym, 16) % 365", "days=100")], {DATES: "All patients moved"}),
     ([("- shift).strf", "- 0 * shift).strf")], {DATES: "stayed as it was"}),
     ([('"SeriesDate", "AcquisitionDate"', '"SeriesDate"')], {DATES: "interval between"}),
     ([("- shift).strf", "+ shift).strf")], {DATES: "backwards"}),
+    ([("% 365", "% 364")], {DATES: "The number of days"}),
     ([(".lower().find(part.lower())", ".find(part)")], {TEXT: "other letters"}),
     ([('{"StudyDescription", "ImageComments"}', '{"StudyDescription"}')], {TEXT: "free text"}),
     ([('kept[name][:at] + "***" + kept[name][at + len(part) :]', '"***"')], {TEXT: "Only the name"}),

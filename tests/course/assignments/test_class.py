@@ -174,6 +174,7 @@ def run_class(students, course, tmp_path, outside):
         table = list(csv.DictReader(file))
     assert [row["student"] for row in table] == sorted(students)
     assert {row["max"] for row in table} == {str(float(ALL))}
+    assert all(sum(float(row[test]) for test in points(STEM)) == float(row["points"]) for row in table)
     return {page.parts[-3]: page.read_text(encoding="utf-8") for page in pages}
 
 

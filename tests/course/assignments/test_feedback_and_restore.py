@@ -6,7 +6,6 @@ import nbformat
 import pytest
 
 from medsynth_lib.course.assignments.feedback import hints, sentence, withhold
-from medsynth_lib.course.assignments.folder import find_assignments
 from medsynth_lib.course.assignments.grade import VERDICT
 from medsynth_lib.course.assignments.restore import pries, restore
 from tests.course.assignments.in_process import points
@@ -34,6 +33,8 @@ def test_hints_are_the_literal_messages_of_a_test():
         ({"status": "error", "ename": "AssertionError", "evalue": "secret_number = 4711"}, "type AssertionError"),
         ({"status": "error", "ename": "secret_number", "evalue": "You doubled it. 4711"}, "an error."),
         ({"status": "error", "ename": "NotImplementedError", "evalue": "4711"}, "Not done yet"),
+        ({"status": "error", "ename": "SyntaxError", "evalue": "4711"}, "not valid Python"),
+        ({"status": "error", "ename": "NameError", "evalue": "4711"}, "not defined"),
         ({"status": "timeout"}, "loop without an end"),
     ],
 )
@@ -56,7 +57,7 @@ def test_outputs_and_hidden_lines_are_withheld():
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     course, released = open_class(tmp_path_factory.mktemp("class"))
-    return course, released, nbformat.read(find_assignments((STEM,))[STEM], 4)
+    return course, released, nbformat.read(course.notebook("source", STEM), 4)
 
 
 def bend_everything(notebook):

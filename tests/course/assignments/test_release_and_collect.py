@@ -45,6 +45,8 @@ def test_the_students_version_has_neither_solutions_nor_hidden_tests(stem, whole
     for line in {line.strip() for one in answers for line in one.splitlines() if len(line.strip()) > 25}:
         assert line not in text
     assert text.count("raise NotImplementedError()") == len(answers)
+    assert text.count("# Hidden test: ") == sum("BEGIN HIDDEN TESTS" in cell.source for cell in source.cells)
+    assert all(cell.source.strip() for cell in released.cells)
 
 
 def test_given_files_go_along(opened):
@@ -72,9 +74,10 @@ def test_folders_zips_and_notebooks_are_collected_and_traps_are_not(opened, tmp_
     (inbox / "none").mkdir()
     (inbox / "folder.ipynb").write_text(text)
     (inbox / "odd name").mkdir()
+    Student("Eva Müller_123_assignsubmission_file_", released).hand_in(inbox)
     notes = collect(STEM, inbox, course)
     taken = {name for name, note in notes.items() if not note}
-    assert taken == {"bare", "zipped"}
+    assert taken == {"bare", "zipped", "123"}
     assert "twice" in notes["folder"]
     assert "outside" in notes["escaping"]
     assert "link" in notes["linked"]

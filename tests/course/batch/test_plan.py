@@ -150,4 +150,12 @@ def test_dry_run_lists_and_runs_nothing(folder, capsys):
     out = folder / "out"
     assert main(["batch", str(folder / "lessons"), "--out", str(out), "--dry-run", "--json"]) == 0
     assert [run["name"] for run in json.loads(capsys.readouterr().out)] == ["a", "b"]
+    assert main(["batch", str(folder / "lessons"), "--dry-run", "--memory-mib", "700"]) == 0
+    assert "a: a student's, at most 3600 s, 700 MiB\n" in capsys.readouterr().out
     assert not out.exists()
+
+
+def test_semicolons_of_a_spreadsheet_are_read_too(folder):
+    (folder / "plan.csv").write_text("notebook;name;SEED\nlessons/a.ipynb;one;3\n")
+    (run,) = load_plan(folder / "plan.csv")
+    assert (run.name, run.parameters) == ("one", {"SEED": 3})

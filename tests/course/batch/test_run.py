@@ -146,6 +146,7 @@ def test_stopped_batch_leaves_no_notebook_running_and_a_report_of_what_waits(tmp
     assert process.wait(60) == 130
     wait_for(lambda: not any(is_alive(one) for one in started), 20)
     assert json.loads((tmp_path / "out" / "batch.json").read_text())["counts"] == {"waiting": 1}
+    assert "<b>0 ran, 1 waiting</b>" in (tmp_path / "out" / "index.html").read_text()
     assert list((tmp_path / "out" / "runs").iterdir()) == []
 
 
