@@ -26,14 +26,15 @@ FINISHED = ("ok", "outside_band")
 
 @dataclass(frozen=True)
 class Expected:
-    """What one lesson gave in one profile; ``seconds`` and ``peak_mib`` are of the whole run, kernel included."""
+    """What one lesson gave in one profile; ``seconds`` and ``peak_mib`` are the most that a whole run took, kernel
+    included (the most, as a run that was interrupted and went on takes less)."""
 
     seeds: list[int]
     date: str
     hardware: str
     amp: str
-    seconds: dict[str, float]
-    peak_mib: dict[str, float]
+    seconds: float
+    peak_mib: float
     versions: dict[str, str]
     metrics: dict[str, Band]
 
@@ -107,8 +108,8 @@ def measure(runs: Sequence[Mapping[str, Any]], date: datetime.date) -> Expected:
         date=date.isoformat(),
         hardware=hardware_words(records[0]["hardware"]),
         amp=records[0]["amp"],
-        seconds=_mean_and_max([run["seconds"] for run in runs]),
-        peak_mib=_mean_and_max([run["peak_mib"] for run in runs]),
+        seconds=round(max(run["seconds"] for run in runs), 1),
+        peak_mib=round(max(run["peak_mib"] for run in runs), 1),
         versions=records[0]["versions"],
         metrics=bands([flat_metrics(record["metrics"]) for record in records]),
     )
@@ -118,10 +119,6 @@ def hardware_words(device: str) -> str:
     """``2 CPU cores`` for ``x86_64 CPU, 2 threads``; a GPU by its name."""
     threads = re.search(r"CPU, (\d+) thread", device)
     return device if threads is None else f"{threads[1]} CPU core{'s' if threads[1] != '1' else ''}"
-
-
-def _mean_and_max(values: list[float]) -> dict[str, float]:
-    return {"mean": round(sum(values) / len(values), 1), "max": round(max(values), 1)}
 
 
 def is_judged(parameters: Mapping[str, Any]) -> bool:

@@ -91,11 +91,11 @@ def fill_objectives(lesson: Path, profile: str, measured: Expected) -> bool:
     """Write time and memory of ``profile`` into the objectives of the notebook ``lesson``; ``False``: no table."""
     import nbformat
 
-    time = f"{duration(measured.seconds['max'])} on {measured.hardware}"
+    time = f"{duration(measured.seconds)} on {measured.hardware}"
     notebook = nbformat.read(lesson, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and re.match(r"objectives(-|$)", cell.get("id", "")):
-            filled = fill(cell.source, profile, time, memory(measured.peak_mib["max"]))
+            filled = fill(cell.source, profile, time, memory(measured.peak_mib))
             if filled is not None:
                 if filled != cell.source:
                     cell.source = filled

@@ -64,8 +64,8 @@ def test_expected_json_holds_numbers_bands_time_memory_hardware_and_rule(kept):
     assert one["seeds"] == [0, 1]
     assert one["hardware"] == "2 CPU cores"
     assert one["versions"] == {"medsynth": "1"}
-    assert one["seconds"]["max"] >= one["seconds"]["mean"] > 0
-    assert one["peak_mib"]["max"] > 20
+    assert one["seconds"] > 0
+    assert one["peak_mib"] > 20
     psnr = one["metrics"]["psnr_db"]
     assert (psnr["mean"], psnr["min"], psnr["max"]) == pytest.approx((26.05, 26.0, 26.1))
     assert psnr["low"] < 26 < psnr["high"]

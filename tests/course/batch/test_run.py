@@ -265,10 +265,9 @@ def test_record_of_a_student_may_be_anything(tmp_path, text):
 def test_a_lesson_on_its_own_data_is_judged_by_its_bands(one_run, tmp_path, monkeypatch, psnr_db, changed, status):
     run = replace(one_run[0], **{"student": False, **changed})
     bands = {"psnr_db": Band(mean=26.0, sd=0.1, min=25.9, max=26.1, low=25.0, high=27.0)}
-    nothing = {"mean": 1.0, "max": 1.0}
     write_expected(
         bands_file(run.notebook.parent),
-        {"a": {"lesson": Expected([0, 1, 2], "2026-01-01", "2 CPU cores", "bf16", nothing, nothing, {}, bands)}},
+        {"a": {"lesson": Expected([0, 1, 2], "2026-01-01", "2 CPU cores", "bf16", 1.0, 1.0, {}, bands)}},
     )
     monkeypatch.setattr(work.sandbox, "is_available", lambda: True)
     folder = tmp_path / "batch" / "runs" / "a"
