@@ -94,7 +94,8 @@ def assignments_grade(
 
     def show(row: dict) -> None:
         if not json:
-            print(f"{row['student']}: {row['points']:g} of {row['max']:g} ({row['status']})", flush=True)
+            points = f"{row['points']:g}" if row["points"] != "" else "no points"
+            print(f"{row['student']}: {points} of {row['max']:g} ({row['status']})", flush=True)
 
     limits = GradingLimits(test_s=test_timeout, whole_s=timeout, memory_mib=memory_mib)
     name, options = _name(assignment), {"students": student, "jobs": jobs, "seed": seed, "unsafe": unsafe}

@@ -122,10 +122,12 @@ def _system() -> list[str]:
     return words
 
 
+@functools.cache
 def _library_path() -> list[str]:
-    """The folder in which ``medsynth_lib`` lies, where this Python does not find it by itself: beside a checkout."""
-    folder = str(Path(medsynth_lib.__file__).parents[1])
-    return [] if folder.startswith(sys.prefix) else [folder]
+    """The folder in which ``medsynth_lib`` lies, where this Python does not find the same one without variables."""
+    ask = "import importlib.util; found = importlib.util.find_spec('medsynth_lib'); print(found and found.origin)"
+    found = subprocess.run([sys.executable, "-I", "-c", ask], capture_output=True, text=True).stdout.strip()
+    return [] if found == medsynth_lib.__file__ else [str(Path(medsynth_lib.__file__).parents[1])]
 
 
 def _make_home(home: Path) -> None:

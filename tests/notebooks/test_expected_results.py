@@ -31,7 +31,7 @@ def test_bands_are_of_a_lesson_and_its_table_says_the_same(stem):
     cells = [cell for cell in nbformat.read(LESSONS[stem], 4).cells if cell.id.split("-")[0] == "objectives"]
     for name, one in COURSE[stem].items():
         assert one.metrics
-        words = f"{duration(one.seconds['max'])} on {one.hardware}", memory(one.peak_mib["max"])
+        words = f"{duration(one.seconds)} on {one.hardware}", memory(one.peak_mib)
         assert cells[0].source == fill(cells[0].source, name, *words), "run `medsynth lessons expected`"
 
 

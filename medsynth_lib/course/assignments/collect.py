@@ -12,8 +12,8 @@ from medsynth_lib.data.archive import unpack
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.errors import MedSynthError
 
-#: Moodle's folder of a student, ``Eva Müller_123_assignsubmission_file_``: 123 is the participant's number.
-MOODLE = re.compile(r".*_(\d+)_assignsubmission_file_?")
+#: Moodle's folder or file of a student, ``Eva Müller_123_assignsubmission_file_…``: 123 is the participant's number.
+MOODLE = re.compile(r".*_(\d+)_assignsubmission_file_.*")
 #: No assignment is as big, outputs included.
 MAX_BYTES = 30 * 2**20
 
@@ -45,7 +45,8 @@ def collect(assignment: str, submissions: Path, course: ClassFolder) -> dict[str
 
 
 def _is_submission(path: Path) -> bool:
-    return path.is_dir() or path.suffix.lower() in (".zip", ".ipynb")
+    text_only = "_assignsubmission_onlinetext_" in path.name
+    return not text_only and (path.is_dir() or path.suffix.lower() in (".zip", ".ipynb"))
 
 
 def _student(path: Path) -> str:

@@ -24,10 +24,6 @@ from medsynth_lib.errors import MedSynthError
 _ERRORS = {
     "NotImplementedError": "Not done yet: the function still raises NotImplementedError.",
     "NameError": "Something it needs is not defined: did an earlier cell fail, or is a name misspelt?",
-    **dict.fromkeys(
-        ("SyntaxError", "IndentationError", "TabError"),
-        "This is not valid Python, so nothing in this cell exists. Run it in Jupyter: it shows the line.",
-    ),
 }
 #: nbgrader's page asks a server elsewhere for MathJax, and a student's text may hold anything; whatever stands on a
 #: page, a browser loads and runs nothing for it.
@@ -98,14 +94,15 @@ def withhold(notebook: Any) -> Any:
         cell.pop("attachments", None)
         if cell.cell_type != "code":
             continue
-        said = sentence(verdict, cell.source) if is_test(cell) or verdict["status"] != "ok" else ""
-        cell.source = HIDDEN.sub("", cell.source).rstrip()
+        test = is_test(cell)
+        said = sentence(verdict, cell.source, test) if test or verdict["status"] != "ok" else ""
+        cell.source = HIDDEN.sub("", cell.source).rstrip() or "# (hidden tests)"
         cell.outputs = [new_output("stream", name="stdout", text=said)] if said else []
     return notebook
 
 
-def sentence(verdict: dict[str, str], source: str) -> str:
-    """What a student may read about a cell with this ``verdict``; ``source`` holds the hints, if it is a test."""
+def sentence(verdict: dict[str, str], source: str, test: bool = True) -> str:
+    """What a student may read about a cell with this ``verdict``; ``source`` holds the hints, if it is a ``test``."""
     if verdict["status"] != "error":
         return _SAYINGS[verdict["status"]]
     name, message = verdict.get("ename", ""), verdict.get("evalue", "")
@@ -113,6 +110,8 @@ def sentence(verdict: dict[str, str], source: str) -> str:
         return message
     if name in _ERRORS:
         return _ERRORS[name]
+    if name in ("SyntaxError", "IndentationError", "TabError") and not test:  # in a test it comes from what was called
+        return "This is not valid Python, so nothing in this cell exists. Run it in Jupyter: it shows the line."
     known = isinstance(getattr(builtins, name, None), type) and name in dir(builtins)
     return f"It stopped with {'an error of type ' + name if known else 'an error'}. Run it on inputs of your own."
 

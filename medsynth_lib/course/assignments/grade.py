@@ -16,7 +16,7 @@ from medsynth_lib.course.assignments.folder import ClassFolder, nbgrader_log, ne
 from medsynth_lib.course.assignments.handout import GIVEN
 from medsynth_lib.course.assignments.restore import pries, read_submission, restore
 from medsynth_lib.data.atomic import atomic_path
-from medsynth_lib.errors import MedSynthError
+from medsynth_lib.errors import InputError, MedSynthError
 
 COLUMNS = ("student", "assignment", "points", "max", "status")
 #: In the notebook's metadata: what feedback may say about each cell.
@@ -67,11 +67,12 @@ def grade(
             yield _row(student, assignment, dict.fromkeys(most, 0.0), most, status[student])
         for student, verdicts in _executed(ready, jobs, seed=seed, limits=limits, given=given, unsafe=unsafe):
             if verdicts is None:
-                yield _row(student, assignment, dict.fromkeys(most, 0.0), most, "failed")
+                yield _row(student, assignment, None, most, "failed")
             else:
                 points, said = _save(ready[student], verdicts, student, assignment, course, status[student])
                 yield _row(student, assignment, points, most, said)
 
+    read_grades(course.root / f"grades-{assignment}.csv")  # better now than after the first student
     done = {}
     for row in rows():
         done[row["student"]] = row
@@ -97,17 +98,34 @@ def _executed(ready: dict[str, Any], jobs: int, **options: Any) -> Iterator[tupl
 
 
 def write_grades(assignment: str, course: ClassFolder, rows: list[dict[str, Any]]) -> None:
-    """Put ``rows`` into the table for a learning-management system; other students' stay."""
+    """Put ``rows`` into the table for a learning-management system; other students' rows, and other columns, stay.
+
+    Raises:
+        InputError: the table that is there is not one of ours.
+    """
     path = course.root / f"grades-{assignment}.csv"
-    table = {}
-    if path.exists():
-        with open(path, newline="", encoding="utf-8") as file:
-            table = {row["student"]: row for row in csv.DictReader(file)}
-    table |= {row["student"]: row for row in rows}
+    table = read_grades(path) | {row["student"]: row for row in rows}
+    columns = dict.fromkeys(name for row in [*rows, *table.values()] for name in row)
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)), extrasaction="ignore")
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(row for _, row in sorted(table.items()))
+
+
+def read_grades(path: Path) -> dict[str, dict[str, Any]]:
+    """Student → row of the table at ``path``, empty where there is none.
+
+    Raises:
+        InputError: it is not a table as ``write_grades`` leaves it.
+    """
+    if not path.exists():
+        return {}
+    with open(path, newline="", encoding="utf-8-sig") as file:  # -sig: a spreadsheet may have saved it
+        reader = csv.DictReader(file)
+        if "student" not in (reader.fieldnames or ()):
+            fix = "save it with commas, or move it away; grading writes it anew"
+            raise InputError("not a table of grades", where=path, rule="a column student, commas between", fix=fix)
+        return {row["student"]: row for row in reader}
 
 
 def _prepare(student: str, assignment: str, course: ClassFolder, source: Any) -> tuple[Any, str]:
@@ -165,13 +183,14 @@ def _error(verdict: dict[str, str]) -> Any:
 
 
 def _most(source: Path) -> dict[str, float]:
-    """Test → its points."""
-    tests = [cell.metadata.nbgrader for cell in read_submission(source).cells if is_test(cell)]
-    return {test.grade_id: float(test.points) for test in tests}
+    """Whatever has points, tests above all → these."""
+    cells = [cell.metadata.get("nbgrader", {}) for cell in read_submission(source).cells]
+    return {cell.grade_id: float(cell.points) for cell in cells if cell.get("grade") or cell.get("task")}
 
 
 def _row(
-    student: str, assignment: str, points: dict[str, float], most: dict[str, float], status: str
+    student: str, assignment: str, points: dict[str, float] | None, most: dict[str, float], status: str
 ) -> dict[str, Any]:
-    values = (student, assignment, sum(points.values()), sum(most.values()), status)
-    return dict(zip(COLUMNS, values, strict=True)) | {test: points[test] for test in most}
+    """``points=None``: none are known, which is not 0."""
+    values = (student, assignment, sum(points.values()) if points else "", sum(most.values()), status)
+    return dict(zip(COLUMNS, values, strict=True)) | {name: points.get(name, 0.0) if points else "" for name in most}

@@ -165,6 +165,8 @@ def _csv_entries(plan: Path) -> Iterator[_Entry]:
         if None in row or None in row.values():
             raise entry.error("another number of fields than the first line", rule=f"{len(columns)} fields")
         given = {name.strip(): value.strip() for name, value in row.items() if value.strip()}
+        if semicolons:
+            given = {name: re.sub(r"^(-?\d+),(\d+)$", r"\1.\2", value) for name, value in given.items()}
         values = {key: _literal(given[key]) for key in CSV_COLUMNS if key in given and key not in ("notebook", "data")}
         values |= {"notebooks": given.get("notebook"), "data": given.get("data")}
         parameters = {name: _literal(value) for name, value in given.items() if name not in CSV_COLUMNS}

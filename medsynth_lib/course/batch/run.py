@@ -79,8 +79,9 @@ def run_batch(
     with _only_batch(out):
         for run in runs:
             result = read_result(out / "runs" / run.name, _key(run))
+            result = result and judged(run.name, result)
             if result and (result["status"] == "ok" or not retry_failed):
-                progress.results[run.name] = judged(run.name, result)
+                progress.results[run.name] = result
             else:  # of an older notebook, or to be retried: nobody may take it for the result of this one
                 shutil.rmtree(out / "runs" / run.name, ignore_errors=True)
         progress.kept = len(progress.results)

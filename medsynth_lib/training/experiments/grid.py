@@ -18,7 +18,7 @@ from medsynth_lib.training.profiles import Profile, profile
 #: What a table shows where an experiment names nothing else.
 METRICS = ("psnr", "ssim", "mae", "psnr_body", "ssim_body", "mae_body")
 #: Goes up whenever the same cell would give other figures.
-VERSION = 1
+VERSION = 2
 #: How often a run reports and saves changes no figure.
 _NO_FIGURES = ("log_every", "checkpoint_every", "seed")
 

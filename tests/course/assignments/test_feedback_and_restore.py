@@ -33,7 +33,7 @@ def test_hints_are_the_literal_messages_of_a_test():
         ({"status": "error", "ename": "AssertionError", "evalue": "secret_number = 4711"}, "type AssertionError"),
         ({"status": "error", "ename": "secret_number", "evalue": "You doubled it. 4711"}, "an error."),
         ({"status": "error", "ename": "NotImplementedError", "evalue": "4711"}, "Not done yet"),
-        ({"status": "error", "ename": "SyntaxError", "evalue": "4711"}, "not valid Python"),
+        ({"status": "error", "ename": "SyntaxError", "evalue": "4711"}, "type SyntaxError"),
         ({"status": "error", "ename": "NameError", "evalue": "4711"}, "not defined"),
         ({"status": "timeout"}, "loop without an end"),
     ],
@@ -41,6 +41,11 @@ def test_hints_are_the_literal_messages_of_a_test():
 def test_no_other_message_gets_through(verdict, said):
     assert said in sentence(verdict, TEST)
     assert "4711" not in sentence(verdict, TEST)
+
+
+def test_a_cell_that_is_no_python_is_told_apart_from_a_test_that_calls_one():
+    verdict = {"status": "error", "ename": "SyntaxError", "evalue": "4711"}
+    assert "not valid Python" in sentence(verdict, "def f(:", test=False)
 
 
 def test_outputs_and_hidden_lines_are_withheld():

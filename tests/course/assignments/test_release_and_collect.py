@@ -75,9 +75,11 @@ def test_folders_zips_and_notebooks_are_collected_and_traps_are_not(opened, tmp_
     (inbox / "folder.ipynb").write_text(text)
     (inbox / "odd name").mkdir()
     Student("Eva Müller_123_assignsubmission_file_", released).hand_in(inbox)
+    (inbox / "Ada_45_assignsubmission_file_hw.ipynb").write_text(text)
+    (inbox / "Ada_45_assignsubmission_onlinetext_").mkdir()
     notes = collect(STEM, inbox, course)
     taken = {name for name, note in notes.items() if not note}
-    assert taken == {"bare", "zipped", "123"}
+    assert taken == {"bare", "zipped", "123", "45"}
     assert "twice" in notes["folder"]
     assert "outside" in notes["escaping"]
     assert "link" in notes["linked"]

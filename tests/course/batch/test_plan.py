@@ -156,6 +156,6 @@ def test_dry_run_lists_and_runs_nothing(folder, capsys):
 
 
 def test_semicolons_of_a_spreadsheet_are_read_too(folder):
-    (folder / "plan.csv").write_text("notebook;name;SEED\nlessons/a.ipynb;one;3\n")
+    (folder / "plan.csv").write_text("notebook;name;SEED\nlessons/a.ipynb;one;0,5\n")
     (run,) = load_plan(folder / "plan.csv")
-    assert (run.name, run.parameters) == ("one", {"SEED": 3})
+    assert (run.name, run.parameters) == ("one", {"SEED": 0.5})
