@@ -11,6 +11,7 @@ from medsynth_lib.cli.app import app, report
 from medsynth_lib.cli.lessons import name_and_value
 
 if TYPE_CHECKING:
+    from medsynth_lib.course.batch.cluster import ClusterOptions
     from medsynth_lib.course.batch.plan import Run
 
 
@@ -63,23 +64,31 @@ def batch(
     """
     from medsynth_lib.course.batch.cluster import ClusterOptions
     from medsynth_lib.course.batch.plan import load_plan
-    from medsynth_lib.course.batch.run import run_batch
-    from medsynth_lib.course.batch.table import Table
 
     runs = load_plan(plan, _overrides(timeout, cell_timeout, memory_mib, data_root, parameter))
     if dry_run:
         return _list(runs, json)
     options = ClusterOptions(cluster, jobs, gpus, cluster_options, scheduler, retries)
-    show = {} if json else {"show": Table()}
-    try:
-        results = run_batch(runs, out, options, threads=threads, unsafe=unsafe, retry_failed=retry_failed, **show)
-    except KeyboardInterrupt:
-        if not json:
-            print(f"stopped; what is done: {out}/index.html. The same command goes on from there.")
-        raise
+    how = {"threads": threads, "unsafe": unsafe, "retry_failed": retry_failed}
+    results = _execute(runs, out, options, how, json)
     failed = sum(result["status"] != "ok" for result in results)
     report(results, json, lambda: f"{len(results) - failed} ok, {failed} failed: {out}/index.html")
     return 1 if failed else 0
+
+
+def _execute(
+    runs: list[Run], out: Path, options: ClusterOptions, how: dict[str, Any], as_json: bool
+) -> list[dict[str, Any]]:
+    from medsynth_lib.course.batch.run import run_batch
+    from medsynth_lib.course.batch.table import Table
+
+    if as_json:
+        return run_batch(runs, out, options, **how)
+    try:
+        return run_batch(runs, out, options, show=Table(), **how)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done: {out}/index.html. The same command goes on from there.")
+        raise
 
 
 def _overrides(
