@@ -125,4 +125,5 @@ def _list(runs: list[Run], as_json: bool) -> int:
 def _line(run: dict[str, Any]) -> str:
     values = [f"{key}={value}" for key, value in run["parameters"].items()]
     values += [f"data {run['data']}"] * bool(run["data"]) + ["a student's"] * run["student"]
-    return f"{run['name']}: {', '.join([*values, ''])}at most {run['time_limit_s']} s, {run['memory_limit_mib']} MiB"
+    values.append(f"at most {run['time_limit_s']} s, {run['memory_limit_mib']} MiB")
+    return f"{run['name']}: {', '.join(values)}"

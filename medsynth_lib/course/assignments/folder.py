@@ -100,9 +100,8 @@ def need_nbgrader() -> None:
         import nbgrader  # noqa: F401
     except ImportError as error:
         raise MedSynthError("assignments need nbgrader", fix="pip install 'medsynth[grading]'") from error
-    beside = str(
-        Path(sys.executable).parent
-    )  # its gradebook calls alembic, found on PATH only in an active environment
+    # Its gradebook calls alembic, which is on PATH only in an active environment.
+    beside = str(Path(sys.executable).parent)
     if beside not in os.environ["PATH"].split(os.pathsep):
         os.environ["PATH"] = os.pathsep.join([beside, os.environ["PATH"]])
 

@@ -76,7 +76,7 @@ def grade(
     done = {}
     for row in rows():
         done[row["student"]] = row
-        write_grades(assignment, course, [row])
+        write_grade(row, course)
         show(row)
     return [row for _, row in sorted(done.items())]
 
@@ -97,26 +97,26 @@ def _executed(ready: dict[str, Any], jobs: int, **options: Any) -> Iterator[tupl
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def write_grades(assignment: str, course: ClassFolder, rows: list[dict[str, Any]]) -> None:
-    """Put ``rows`` into the table for a learning-management system; other students' rows, and other columns, stay.
+def write_grade(row: dict[str, Any], course: ClassFolder) -> None:
+    """Put ``row`` into the table for a learning-management system; other students' rows, and other columns, stay.
 
     Raises:
         InputError: the table that is there is not one of ours.
     """
-    path = course.root / f"grades-{assignment}.csv"
-    table = read_grades(path) | {row["student"]: row for row in rows}
-    columns = dict.fromkeys(name for row in [*rows, *table.values()] for name in row)
+    path = course.root / f"grades-{row['assignment']}.csv"
+    table = read_grades(path) | {row["student"]: row}
+    columns = dict.fromkeys(name for one in [row, *table.values()] for name in one)
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
-        writer.writerows(row for _, row in sorted(table.items()))
+        writer.writerows(one for _, one in sorted(table.items()))
 
 
 def read_grades(path: Path) -> dict[str, dict[str, Any]]:
     """Student → row of the table at ``path``, empty where there is none.
 
     Raises:
-        InputError: it is not a table as ``write_grades`` leaves it.
+        InputError: it is not a table as ``write_grade`` leaves it.
     """
     if not path.exists():
         return {}
