@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ from medsynth_lib.training.checkpoint import MODEL, load_checkpoint, save_checkp
 from medsynth_lib.training.clock import Timer, interrupt_between_steps
 from medsynth_lib.training.config import TrainConfig, learning_rate_factor
 from medsynth_lib.training.ema import InferenceCopy
+from medsynth_lib.training.prefetch import prefetch
 from medsynth_lib.training.state import local_state, restore, shared_state
 
 #: Batches that batch-norm statistics of the averaged weights are measured on.
@@ -149,12 +149,8 @@ class Trainer:
             batch = self.data.batch(step, self.config.batch_size, rank=rank, world_size=world)
             return batch.pin_memory() if self.device.type == "cuda" else batch
 
-        with ThreadPoolExecutor(1) as ahead:
-            following = ahead.submit(load, self.step)
-            for step in range(self.step + 1, self.config.steps + 1):
-                batch = following.result()
-                following = ahead.submit(load, step) if step < self.config.steps else None
-                yield batch.to(self.device, self.layout)
+        for batch in prefetch(load, range(self.step, self.config.steps)):
+            yield batch.to(self.device, self.layout)
 
     def _set_learning_rate(self) -> None:
         factor = learning_rate_factor(self.step, self.config.steps, self.config.decay_from)

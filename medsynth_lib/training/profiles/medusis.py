@@ -49,7 +49,7 @@ PROFILES = {
             segmentator_learning_rate=1e-3,
             discriminator_learning_rate=2.5e-3,
         ),
-        TrainConfig(steps=2800, batch_size=4, decay_from=0.7, checkpoint_every=200, channels_last=False),
+        TrainConfig(steps=2800, batch_size=4, decay_from=0.7, checkpoint_every=200),
         Augmentation(rotation_deg=10.0, zoom=0.05),
         **TASK,
     ),

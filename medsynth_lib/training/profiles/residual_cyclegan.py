@@ -41,7 +41,7 @@ PROFILES = {
             pair_weight=3000.0,
             learning_rate=2e-3,
         ),
-        TrainConfig(steps=1500, batch_size=8, checkpoint_every=250, channels_last=False),
+        TrainConfig(steps=1500, batch_size=8, checkpoint_every=250),
         Augmentation(),
         **TASK,
     ),
