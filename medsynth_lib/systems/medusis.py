@@ -39,6 +39,8 @@ class MedUSISConfig:
             numbers. Training always does.
         paired: the segmentator learns from real images too; needs pairs (``Profile.paired``).
         segmentation_weight, mask_weight: λ_seg and λ_mask of eq. 3.1; 0 leaves a term out.
+        segmentation_warmup: steps in which λ_seg rises from 0 to its value (ours; in the thesis it is constant). Else
+            generator and segmentator may agree on wrong tissues before the discriminator knows the right ones.
         mask_threshold: where a generated image's body begins, as a part of its intensity range.
         r1_weight, r1_interval: γ of R1, and k: it is computed every k-th step, with k times the weight (Karras et al.
             2020, appendix B, whose 16 is the default; the thesis is silent on both).
@@ -60,6 +62,7 @@ class MedUSISConfig:
     discriminator_channels: int = 512
     paired: bool = False
     segmentation_weight: float = 1.0
+    segmentation_warmup: int = 0
     mask_weight: float = 1.0
     mask_threshold: float = 0.15
     r1_weight: float = 10.0
@@ -74,6 +77,7 @@ class MedUSISConfig:
             "generator": (self.generator in GENERATORS, f"one of {', '.join(GENERATORS)}"),
             "truncation": (self.truncation is None or self.truncation > 0, "above 0, or None"),
             "r1_interval": (self.r1_interval >= 1, "1 or more"),
+            "segmentation_warmup": (self.segmentation_warmup >= 0, "0 or more"),
             "paired": (self.segmentation_weight > 0 or not self.paired, "pairs are learnt by the segmentator alone"),
         }
         for name, (holds, rule) in rules.items():
@@ -148,7 +152,7 @@ class MedUSIS(System):
         fake_target = self.generator(self.one_hot(labels), self.noise(len(labels)))
 
         with frozen(self.segmentator, self.discriminator):
-            yield "generator", self._generator_terms(labels, fake_target)
+            yield "generator", self._generator_terms(labels, fake_target, step)
 
         fake_target = fake_target.detach()
         if config.segmentation_weight:
@@ -161,12 +165,13 @@ class MedUSIS(System):
             weight = config.r1_weight * config.r1_interval
             yield "discriminator", {"r1": r1_penalty(self.discriminator, target, weight)}
 
-    def _generator_terms(self, labels: Tensor, fake_target: Tensor) -> LossTerms:
+    def _generator_terms(self, labels: Tensor, fake_target: Tensor, step: int) -> LossTerms:
         config = self.config
         terms = {"adversarial": self.adversarial.generator(self.discriminator(fake_target))}
         if config.segmentation_weight:
             read = balanced_cross_entropy(self.segmentator(fake_target), labels)
-            terms["segmentation"] = config.segmentation_weight * read
+            risen = min(1.0, (step + 1) / (config.segmentation_warmup + 1))
+            terms["segmentation"] = config.segmentation_weight * risen * read
         if config.mask_weight:
             foreground = (labels > 0).to(torch.float32)[:, None]
             image = (full_precision(fake_target).mean(dim=1, keepdim=True) + 1) / 2

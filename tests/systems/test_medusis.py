@@ -100,6 +100,14 @@ def test_losses_are_the_equations(batch):
         assert terms == pytest.approx(by_hand, rel=1e-6)
 
 
+def test_the_segmentation_term_rises_to_its_weight_and_stays(batch):
+    """Compared with what the segmentator itself reads, the same images and the same network in the same step."""
+    system = make(segmentation_weight=0.6, segmentation_warmup=3, r1_weight=0.0)
+    for step, weight in enumerate((0.15, 0.3, 0.45, 0.6, 0.6, 0.6)):
+        (_, generator), (_, segmentator), _ = system.phases(batch, step)
+        assert generator["segmentation"].item() == pytest.approx(weight * segmentator["fake"].item(), rel=1e-6)
+
+
 def test_r1_is_a_phase_of_its_own_every_kth_step(batch):
     system = make(r1_weight=3.0, r1_interval=4)
     for step in range(9):
@@ -227,6 +235,7 @@ def test_impossible_settings_are_refused():
         {"generator": "u-net"},
         {"truncation": 0.0},
         {"r1_interval": 0},
+        {"segmentation_warmup": -1},
         {"paired": True, "segmentation_weight": 0.0},
     ):
         with pytest.raises(TrainingError, match="Med-USIS"):
