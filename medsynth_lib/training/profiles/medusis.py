@@ -41,8 +41,8 @@ PROFILES = {
             segmentator_depth=4,
             discriminator_multiplier=0.25,
             discriminator_channels=64,
-            # At 1 from the start (003), generator and segmentator agree early on a code of their own, wrong tissue in the
-            # right place, and some seeds never leave it: the discriminator has the first word (docs/results.md).
+            # At 1 from the start (003), generator and segmentator agree early on a code of their own, wrong tissue in
+            # the right place, and some seeds never leave it: the discriminator has the first word (docs/results.md).
             segmentation_weight=0.3,
             segmentation_warmup=2800,
             # The right R1 grows with the number of pixels (Karras et al. 2020, their γ = 0.0002 · pixels / batch): 10
