@@ -19,11 +19,16 @@ def prefetch(load: Callable[[int], T], steps: range) -> Iterator[T]:
     then takes as long as on one (``medsynth bench`` does not see it, its operations are large; docs/results.md, Speed).
     """
     threads = torch.get_num_threads()
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as ahead:
-        following = ahead.submit(load, steps[0]) if steps else None
-        for number in range(1, len(steps) + 1):
-            ready = following.result()
-            if number == 1:
-                torch.set_num_threads(threads)  # what threads born from now on start from
-            following = ahead.submit(load, steps[number]) if number < len(steps) else None
+    with ThreadPoolExecutor(1) as ahead:
+        ahead.submit(_compute_alone).result()
+        torch.set_num_threads(threads)  # what threads born from now on start from
+        batches = (ahead.submit(load, step) for step in steps)
+        following = next(batches, None)
+        while following:
+            ready, following = following.result(), next(batches, None)
             yield ready
+
+
+def _compute_alone() -> None:
+    torch.set_num_threads(1)
+    torch.get_num_threads()  # a thread takes the number over when it first asks or computes: now, not later

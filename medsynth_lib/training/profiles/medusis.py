@@ -54,7 +54,7 @@ PROFILES = {
             discriminator_learning_rate=2.5e-3,
         ),
         TrainConfig(steps=2800, batch_size=4, decay_from=0.7, checkpoint_every=200),
-        # Flips alone, as in 003: turned images are blurred a little, and a fake as blurred is harder to read.
+        # Flips alone, as in 003; small rotations were behind in the one trial (docs/results.md).
         Augmentation(rotation_deg=0.0, zoom=0.0),
         **TASK,
     ),
