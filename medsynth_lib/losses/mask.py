@@ -96,13 +96,13 @@ def fill_holes(mask: Tensor) -> Tensor:
 
 
 def _flooded(background: Tensor) -> Tensor:
-    inner = F.pad(torch.zeros_like(background[..., 1:-1, 1:-1]), (1, 1, 1, 1), value=1.0)
-    outside = background * inner
+    outside = F.pad(torch.zeros_like(background[..., 1:-1, 1:-1]), (1, 1, 1, 1), value=1.0) * background
+    inner, up, down = (background[..., 1:-1, 1:-1], outside[..., :-2, 1:-1], outside[..., 2:, 1:-1])
+    here, left, right = (outside[..., 1:-1, 1:-1], outside[..., 1:-1, :-2], outside[..., 1:-1, 2:])
     while True:
-        before = outside
+        before = here.clone()
         for _ in range(8):  # looking whether it changed makes a GPU wait: not at every pixel of the way
-            across = F.max_pool2d(outside, (1, 3), stride=1, padding=(0, 1))
-            along = F.max_pool2d(outside, (3, 1), stride=1, padding=(1, 0))
-            outside = torch.minimum(background, torch.maximum(across, along))
-        if outside.is_meta or torch.equal(before, outside):  # meta: shapes without numbers, nothing to compare
+            around = torch.maximum(torch.maximum(up, down), torch.maximum(left, right))
+            torch.maximum(here, torch.minimum(inner, around), out=here)
+        if outside.is_meta or torch.equal(before, here):  # meta: shapes without numbers, nothing to compare
             return outside

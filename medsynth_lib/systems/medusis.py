@@ -194,9 +194,11 @@ class MedUSIS(System):
         return ((full_precision(source[:, 0]) + 1) / 2 * last).round().clamp(0, last).long()
 
     def one_hot(self, labels: Tensor) -> Tensor:
-        """Class numbers ``(B, H, W)`` → ``(B, classes, H, W)`` of 0 and 1 (eq. 3.9)."""
-        numbers = torch.arange(self.config.classes, device=labels.device)[:, None, None]
-        return (labels[:, None] == numbers).to(next(self.generator.parameters()).dtype)
+        """Class numbers ``(B, H, W)`` → ``(B, classes, H, W)`` of 0 and 1 (eq. 3.9), laid out as the generator is."""
+        weight = next(self.generator.parameters())
+        layout = torch.contiguous_format if weight.is_contiguous() else torch.channels_last
+        numbers = torch.arange(self.config.classes, device=labels.device)
+        return (labels[..., None] == numbers).movedim(-1, 1).to(weight.dtype, memory_format=layout)
 
     def noise(self, count: int, seed: int | None = None, truncation: float | None = None) -> Tensor:
         """``(count, noise_channels)`` numbers ~ N(0, 1), or of the part of it within [-truncation, truncation].
