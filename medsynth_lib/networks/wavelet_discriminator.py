@@ -30,6 +30,8 @@ class WaveletDiscriminator(nn.Module):
         multiplier: width of the fine scales: ``multiplier · 2 ** 14 / side`` for a side of the image, up to
             ``max_channels``.
         max_channels: width of the coarse scales.
+        detail_gain: what the three detail bands are multiplied by before they are read (ours; 1 in the thesis). In a
+            smooth image they are a tenth of the average band and nearly invisible to weights of equal size.
 
     Shape: ``(B, image_channels, size, size)`` → logits ``(B, 1)``.
 
@@ -37,7 +39,15 @@ class WaveletDiscriminator(nn.Module):
         MedSynthError: ``size`` is not a power of two from 16.
     """
 
-    def __init__(self, image_channels: int = 3, size: int = 256, *, multiplier: float = 2, max_channels: int = 512):
+    def __init__(
+        self,
+        image_channels: int = 3,
+        size: int = 256,
+        *,
+        multiplier: float = 2,
+        max_channels: int = 512,
+        detail_gain: float = 1.0,
+    ):
         super().__init__()
         scales = int(math.log2(size)) - 3  # bands are halved from size / 2 to 4
         if scales < 1 or 2 ** (scales + 3) != size:
@@ -45,6 +55,8 @@ class WaveletDiscriminator(nn.Module):
         sides = [size, *(size >> (scale + 2) for scale in range(scales))]
         widths = [min(max_channels, int(multiplier * 2**14 / side)) for side in sides]
         pairs = pairwise(widths)
+        gains = torch.tensor([1.0, detail_gain, detail_gain, detail_gain]).repeat_interleave(image_channels)
+        self.register_buffer("gains", gains[:, None, None], persistent=False)
         self.from_bands = nn.ModuleList(EqualisedConv(4 * image_channels, width, 1) for width in widths)
         self.downs = nn.ModuleList(nn.Sequential(EqualisedConv(a, a), EqualisedConv(a, b, stride=2)) for a, b in pairs)
         self.mix = EqualisedConv(widths[-1] + 1, max_channels)
@@ -53,10 +65,10 @@ class WaveletDiscriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         bands = haar(image)
-        trunk = self.from_bands[0](bands)
+        trunk = self.from_bands[0](bands * self.gains)
         for from_bands, down in zip(self.from_bands[1:], self.downs, strict=True):
             bands = haar(blur(inverse_haar(bands), stride=2, padding=1))
-            trunk = down(trunk) + from_bands(bands)
+            trunk = down(trunk) + from_bands(bands * self.gains)
         code = self.mix(torch.cat([trunk, minibatch_deviation(trunk)], dim=1))
         return self.verdict(math.sqrt(2) * functional.leaky_relu(self.hidden(code.flatten(1)), 0.2))
 

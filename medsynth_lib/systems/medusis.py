@@ -42,6 +42,7 @@ class MedUSISConfig:
         segmentation_warmup: steps in which λ_seg rises from 0 to its value (ours; in the thesis it is constant). Else
             generator and segmentator may agree on wrong tissues before the discriminator knows the right ones.
         mask_threshold: where a generated image's body begins, as a part of its intensity range.
+        detail_gain: of the discriminator's detail bands, as `WaveletDiscriminator` (ours).
         r1_weight, r1_interval: γ of R1, and k: it is computed every k-th step, with k times the weight (Karras et al.
             2020, appendix B, whose 16 is the default; the thesis is silent on both).
         learning_rate: of the generator; the thesis has one rate for all.
@@ -60,6 +61,7 @@ class MedUSISConfig:
     segmentator_depth: int = 6
     discriminator_multiplier: float = 2
     discriminator_channels: int = 512
+    detail_gain: float = 1.0
     paired: bool = False
     segmentation_weight: float = 1.0
     segmentation_warmup: int = 0
@@ -131,6 +133,7 @@ class MedUSIS(System):
             config.size,
             multiplier=config.discriminator_multiplier,
             max_channels=config.discriminator_channels,
+            detail_gain=config.detail_gain,
         )
         self.adversarial = AdversarialLoss("logistic")
         self.label_mask = MaskExtractor(threshold=0.5)

@@ -26,6 +26,18 @@ def test_parameter_count_is_that_of_the_thesis(channels, parameters):
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
+def test_detail_gain_is_that_of_the_detail_bands():
+    """The same as multiplying the weights that read them; the average band, the first, keeps its own."""
+    plain, louder, images = narrow(32, 3), narrow(32, 3), torch.randn(4, 3, 32, 32)
+    louder.gains[3:] = 7.0
+    torch.manual_seed(0)
+    assert torch.equal(WaveletDiscriminator(3, 32, max_channels=8, detail_gain=7.0)(images), louder(images))
+    with torch.no_grad():
+        for layer in plain.from_bands:
+            layer.weight[:, 3:] *= 7
+        torch.testing.assert_close(louder(images), plain(images))
+
+
 def test_multiply_accumulates_of_the_paper_size():
     with torch.device("meta"):
         assert multiply_accumulates(WaveletDiscriminator(), torch.empty(1, 3, 256, 256)) == pytest.approx(
