@@ -7,6 +7,7 @@ import pytest
 import pywt
 import torch
 from scipy.signal import correlate2d
+from torch import nn
 
 from medsynth_lib.errors import MedSynthError
 from medsynth_lib.networks.wavelet_discriminator import EqualisedConv, WaveletDiscriminator, blur, minibatch_deviation
@@ -36,6 +37,25 @@ def test_detail_gain_is_that_of_the_detail_bands():
         for layer in plain.from_bands:
             layer.weight[:, 3:] *= 7
         torch.testing.assert_close(louder(images), plain(images))
+
+
+@pytest.mark.parametrize(("gain", "sees"), [(1.0, False), (10.0, True)])
+def test_faint_noise_is_soon_seen_where_details_are_loud_and_only_there(gain, sees):
+    """Smooth images against smooth images with noise, four of each a step; 2 log 2 = 1.39 is guessing."""
+    torch.manual_seed(0)
+    judge = WaveletDiscriminator(1, 32, multiplier=0.125, max_channels=32, detail_gain=gain)
+    optimizer, losses = torch.optim.Adam(judge.parameters(), lr=4e-3, betas=(0.0, 0.999)), []
+    for _ in range(120):
+        coarse = nn.functional.interpolate(torch.randn(8, 1, 4, 4), size=(32, 32), mode="bicubic")
+        real, fake = torch.tanh(2 * coarse).chunk(2)
+        fake = fake + 0.1 * torch.randn_like(fake)
+        loss = nn.functional.softplus(judge(fake)).mean() + nn.functional.softplus(-judge(real)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert (np.mean(losses[-20:]) < 0.7) == sees
+    assert sees or np.mean(losses[-20:]) > 1.3
 
 
 def test_multiply_accumulates_of_the_paper_size():
