@@ -10,6 +10,7 @@ from scipy.signal import correlate2d
 from torch import nn
 
 from medsynth_lib.errors import MedSynthError
+from medsynth_lib.losses.adversarial import AdversarialLoss
 from medsynth_lib.networks.wavelet_discriminator import EqualisedConv, WaveletDiscriminator, blur, minibatch_deviation
 from medsynth_lib.systems.models import multiply_accumulates
 
@@ -49,7 +50,7 @@ def test_faint_noise_is_soon_seen_where_details_are_loud_and_only_there(gain, se
         coarse = nn.functional.interpolate(torch.randn(8, 1, 4, 4), size=(32, 32), mode="bicubic")
         real, fake = torch.tanh(2 * coarse).chunk(2)
         fake = fake + 0.1 * torch.randn_like(fake)
-        loss = nn.functional.softplus(judge(fake)).mean() + nn.functional.softplus(-judge(real)).mean()
+        loss = sum(AdversarialLoss("logistic").discriminator(judge(real), judge(fake)).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
