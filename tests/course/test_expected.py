@@ -1,5 +1,6 @@
 """Bands, table, figures and model are made from finished runs; a later run outside its bands fails."""
 
+import datetime
 import json
 from dataclasses import replace
 
@@ -205,22 +206,35 @@ def test_a_run_of_an_older_version_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"seed": 0}, "run twice"), ({"hardware": "a GPU"}, "hardware"), ({"amp": "off"}, "amp")]
+    ("change", "words"),
+    [
+        ({"seed": 0}, "run twice"),
+        ({"hardware": "a GPU"}, "hardware"),
+        ({"hardware": "aarch64 CPU, 2 threads"}, "hardware"),
+        ({"amp": "off"}, "amp"),
+    ],
 )
 def test_runs_that_do_not_belong_together_are_refused(kept, change, words):
     summary = [json.loads((kept.parent / f"s{seed}" / "lessons.json").read_text())["lessons"][0] for seed in (0, 1)]
     summary[1]["record"].update(change)
-    import datetime
-
     with pytest.raises(MedSynthError, match=words):
         measure(summary, datetime.date(2026, 1, 1))
+
+
+def test_runs_with_other_numbers_of_threads_belong_together(kept):
+    summary = [json.loads((kept.parent / f"s{seed}" / "lessons.json").read_text())["lessons"][0] for seed in (0, 1)]
+    summary[1]["record"]["hardware"] = "x86_64 CPU, 1 thread"
+    assert measure(summary, datetime.date(2026, 1, 1)).hardware == "1 or 2 CPU cores"
 
 
 def test_words_for_time_memory_and_hardware():
     assert [duration(s) for s in (31, 90, 91, 301)] == ["40 s", "90 s", "2 min", "6 min"]
     assert memory(1335) == "1.4 GB"
-    assert hardware_words("aarch64 CPU, 1 thread") == "1 CPU core"
-    assert hardware_words("NVIDIA H100") == "NVIDIA H100"
+    assert hardware_words(["aarch64 CPU, 1 thread"] * 3) == "1 CPU core"
+    assert (
+        hardware_words(["x86_64 CPU, 2 threads", "x86_64 CPU, 1 thread", "x86_64 CPU, 2 threads"]) == "1 or 2 CPU cores"
+    )
+    assert hardware_words(["NVIDIA H100"] * 3) == "NVIDIA H100"
 
 
 def test_a_text_without_such_a_table_is_left_alone():
