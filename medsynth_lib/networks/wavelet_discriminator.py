@@ -30,8 +30,8 @@ class WaveletDiscriminator(nn.Module):
         multiplier: width of the fine scales: ``multiplier · 2 ** 14 / side`` for a side of the image, up to
             ``max_channels``.
         max_channels: width of the coarse scales.
-        detail_gain: what the three detail bands are multiplied by before they are read (ours; 1 in the thesis). In a
-            smooth image they are a tenth of the average band and nearly invisible to weights of equal size.
+        antialias: blur features before every stride, as StyleGAN2 does. The blur removes what changes from pixel to
+            pixel: in a small image that is the very speckle by which a generated one could be told.
 
     Shape: ``(B, image_channels, size, size)`` → logits ``(B, 1)``.
 
@@ -46,7 +46,7 @@ class WaveletDiscriminator(nn.Module):
         *,
         multiplier: float = 2,
         max_channels: int = 512,
-        detail_gain: float = 1.0,
+        antialias: bool = True,
     ):
         super().__init__()
         scales = int(math.log2(size)) - 3  # bands are halved from size / 2 to 4
@@ -55,20 +55,20 @@ class WaveletDiscriminator(nn.Module):
         sides = [size, *(size >> (scale + 2) for scale in range(scales))]
         widths = [min(max_channels, int(multiplier * 2**14 / side)) for side in sides]
         pairs = pairwise(widths)
-        gains = torch.tensor([1.0, detail_gain, detail_gain, detail_gain]).repeat_interleave(image_channels)
-        self.register_buffer("gains", gains[:, None, None], persistent=False)
         self.from_bands = nn.ModuleList(EqualisedConv(4 * image_channels, width, 1) for width in widths)
-        self.downs = nn.ModuleList(nn.Sequential(EqualisedConv(a, a), EqualisedConv(a, b, stride=2)) for a, b in pairs)
+        self.downs = nn.ModuleList(
+            nn.Sequential(EqualisedConv(a, a), EqualisedConv(a, b, stride=2, antialias=antialias)) for a, b in pairs
+        )
         self.mix = EqualisedConv(widths[-1] + 1, max_channels)
         self.hidden = EqualisedLinear(16 * max_channels, max_channels)
         self.verdict = EqualisedLinear(max_channels, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         bands = haar(image)
-        trunk = self.from_bands[0](bands * self.gains)
+        trunk = self.from_bands[0](bands)
         for from_bands, down in zip(self.from_bands[1:], self.downs, strict=True):
             bands = haar(blur(inverse_haar(bands), stride=2, padding=1))
-            trunk = down(trunk) + from_bands(bands * self.gains)
+            trunk = down(trunk) + from_bands(bands)
         code = self.mix(torch.cat([trunk, minibatch_deviation(trunk)], dim=1))
         return self.verdict(math.sqrt(2) * functional.leaky_relu(self.hidden(code.flatten(1)), 0.2))
 
@@ -76,20 +76,20 @@ class WaveletDiscriminator(nn.Module):
 class EqualisedConv(nn.Module):
     """Convolution, bias and LeakyReLU whose weights are N(0, 1) and scaled at run time, so all learn at one rate.
 
-    ``√2 · leaky(w / √fan_in * x + b)``. With ``stride=2`` the input is first blurred, against aliasing.
+    ``√2 · leaky(w / √fan_in * x + b)``. ``antialias`` blurs the input before a stride.
     Source: Karras et al. 2018, section 4.1 (equalised learning rate); Karras et al. 2020.
     """
 
-    def __init__(self, entering: int, leaving: int, kernel: int = 3, *, stride: int = 1):
+    def __init__(self, entering: int, leaving: int, kernel: int = 3, *, stride: int = 1, antialias: bool = False):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(leaving, entering, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(leaving))
-        self.stride, self.padding = stride, kernel // 2
+        self.stride, self.padding, self.antialias = stride, kernel // 2, antialias
         self.gain = 1 / math.sqrt(entering * kernel**2)
 
     def forward(self, features: Tensor) -> Tensor:
         padding = self.padding
-        if self.stride == 2:
+        if self.antialias:
             features, padding = blur(features, stride=1, padding=2), 0
         # √2 · leaky(x) = leaky(√2 · x): it is cheaper on the weights than on the image.
         weight, bias = math.sqrt(2) * self.gain * self.weight, math.sqrt(2) * self.bias

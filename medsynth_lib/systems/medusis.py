@@ -42,7 +42,7 @@ class MedUSISConfig:
         segmentation_warmup: steps in which λ_seg rises from 0 to its value (ours; in the thesis it is constant). Else
             generator and segmentator may agree on wrong tissues before the discriminator knows the right ones.
         mask_threshold: where a generated image's body begins, as a part of its intensity range.
-        detail_gain: of the discriminator's detail bands, as `WaveletDiscriminator` (ours).
+        antialias: blur in the discriminator before every stride, as `WaveletDiscriminator`.
         r1_weight, r1_interval: γ of R1, and k: it is computed every k-th step, with k times the weight (Karras et al.
             2020, appendix B, whose 16 is the default; the thesis is silent on both).
         learning_rate: of the generator; the thesis has one rate for all.
@@ -61,7 +61,7 @@ class MedUSISConfig:
     segmentator_depth: int = 6
     discriminator_multiplier: float = 2
     discriminator_channels: int = 512
-    detail_gain: float = 1.0
+    antialias: bool = True
     paired: bool = False
     segmentation_weight: float = 1.0
     segmentation_warmup: int = 0
@@ -133,7 +133,7 @@ class MedUSIS(System):
             config.size,
             multiplier=config.discriminator_multiplier,
             max_channels=config.discriminator_channels,
-            detail_gain=config.detail_gain,
+            antialias=config.antialias,
         )
         self.adversarial = AdversarialLoss("logistic")
         self.label_mask = MaskExtractor(threshold=0.5)

@@ -25,6 +25,7 @@ EXPERIMENTS = {
         medusis.INTERVAL,
         medusis.NOISE,
         medusis.SEGMENTATION,
+        medusis.ANTIALIAS,
     )
 }
 

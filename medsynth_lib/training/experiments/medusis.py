@@ -186,3 +186,16 @@ SEGMENTATION = Experiment(
     metrics=_METRICS,
     scores=("organs",),
 )
+
+ANTIALIAS = Experiment(
+    name="medusis-antialias",
+    title="Med-USIS, labels→MR: the blur in the discriminator",
+    question="Does a discriminator of small images learn better without StyleGAN2's blur before every stride?",
+    stands_beside="no published table: 003 does not mention the blur",
+    cells=(
+        Cell("without", "without blur", "medusis", {"antialias": False}, inference=_ALL_NOISE),
+        Cell("with", "with blur (StyleGAN2)", "medusis", {"antialias": True}, inference=_ALL_NOISE),
+    ),
+    metrics=_METRICS,
+    scores=("organs",),
+)
