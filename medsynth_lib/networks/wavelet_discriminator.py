@@ -17,9 +17,10 @@ from medsynth_lib.precision import full_precision
 class WaveletDiscriminator(nn.Module):
     """One verdict per image, from its Haar bands at every scale.
 
-    At each scale a 1x1 convolution of the bands is added to the trunk; a 3x3 and a blurred, stride-2 3x3 convolution
-    follow. The bands of the next scale are ``haar(blur(inverse_haar(bands)))``. At 4x4: minibatch deviation, a 3x3
-    convolution, two linear layers. Every layer has an equalised learning rate and, but for the last, a LeakyReLU.
+    At each scale a 1x1 convolution of the bands is added to the trunk; a 3x3 and a stride-2 3x3 convolution follow, the
+    second after a blur where ``antialias`` is set. The bands of the next scale are ``haar(blur(inverse_haar(bands)))``.
+    At 4x4: minibatch deviation, a 3x3 convolution, two linear layers. Every layer has an equalised learning rate and,
+    but for the last, a LeakyReLU.
 
     Source: 003 section 3.1.2, after Gal et al. 2021 (SWAGAN) section 3.2 and Karras et al. 2020 (StyleGAN2).
     26,211,073 parameters for three channels at 256 (003 table 3.1: 26.2 M).
@@ -30,8 +31,8 @@ class WaveletDiscriminator(nn.Module):
         multiplier: width of the fine scales: ``multiplier · 2 ** 14 / side`` for a side of the image, up to
             ``max_channels``.
         max_channels: width of the coarse scales.
-        antialias: blur features before every stride, as StyleGAN2 does. The blur removes what changes from pixel to
-            pixel: in a small image that is the very speckle by which a generated one could be told.
+        antialias: blur features before every stride, as StyleGAN2 does. Without it a discriminator of small images
+            learns much sooner; why is not known (docs/results.md). Images are blurred for the next scale in any case.
 
     Shape: ``(B, image_channels, size, size)`` → logits ``(B, 1)``.
 

@@ -42,7 +42,7 @@ class MedUSISConfig:
         segmentation_warmup: steps in which λ_seg rises from 0 to its value (ours; in the thesis it is constant). Else
             generator and segmentator may agree on wrong tissues before the discriminator knows the right ones.
         mask_threshold: where a generated image's body begins, as a part of its intensity range.
-        antialias: blur in the discriminator before every stride, as `WaveletDiscriminator`.
+        antialias: blur the discriminator's features before every stride, as `WaveletDiscriminator`.
         r1_weight, r1_interval: γ of R1, and k: it is computed every k-th step, with k times the weight (Karras et al.
             2020, appendix B, whose 16 is the default; the thesis is silent on both).
         learning_rate: of the generator; the thesis has one rate for all.

@@ -13,6 +13,7 @@ from medsynth_lib.data.intensity import DEFAULT_WINDOWS
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.losses.mask import MaskExtractor
 from medsynth_lib.systems.medusis import MedUSIS, MedUSISConfig
+from medsynth_lib.training.profiles import profile
 from tests.losses.test_mask import hard_mask
 
 SMALL = {
@@ -106,6 +107,14 @@ def test_the_segmentation_term_rises_to_its_weight_and_stays(batch):
     for step, weight in enumerate((0.15, 0.3, 0.45, 0.6, 0.6, 0.6)):
         (_, generator), (_, segmentator), _ = system.phases(batch, step)
         assert generator["segmentation"].item() == pytest.approx(weight * segmentator["fake"].item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("name", "blurs"), [("lesson", False), ("paper", True)])
+def test_the_discriminator_of_a_profile_blurs_its_features_or_not(name, blurs):
+    with torch.device("meta"):
+        downs = MedUSIS(profile("medusis", name).system).discriminator.downs
+    assert {layer.antialias for _, layer in downs} == {blurs}
+    assert not any(layer.antialias for layer, _ in downs)
 
 
 def test_r1_is_a_phase_of_its_own_every_kth_step(batch):

@@ -189,7 +189,7 @@ SEGMENTATION = Experiment(
 
 ANTIALIAS = Experiment(
     name="medusis-antialias",
-    title="Med-USIS, labels→MR: the blur in the discriminator",
+    title="Med-USIS, labels→MR: the blur of the discriminator's features",
     question="Does a discriminator of small images learn better without StyleGAN2's blur before every stride?",
     stands_beside="no published table: 003 does not mention the blur",
     cells=(
