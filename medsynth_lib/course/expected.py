@@ -120,9 +120,8 @@ def measure(runs: Sequence[Mapping[str, Any]], date: datetime.date) -> Expected:
     )
 
 
-def hardware_words(devices: Iterable[str]) -> str:
+def hardware_words(devices: Sequence[str]) -> str:
     """``1 or 2 CPU cores`` for ``x86_64 CPU, 1 thread`` and ``x86_64 CPU, 2 threads``; a GPU by its name."""
-    devices = list(devices)
     threads = sorted({int(found[1]) for device in devices if (found := _THREADS.search(device))})
     return f"{' or '.join(map(str, threads))} CPU core{'s' * (threads != [1])}" if threads else devices[0]
 

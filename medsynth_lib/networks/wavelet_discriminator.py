@@ -77,7 +77,7 @@ class WaveletDiscriminator(nn.Module):
 class EqualisedConv(nn.Module):
     """Convolution, bias and LeakyReLU whose weights are N(0, 1) and scaled at run time, so all learn at one rate.
 
-    ``√2 · leaky(w / √fan_in * x + b)``. ``antialias`` blurs the input before a stride.
+    ``√2 · leaky(w / √fan_in * x + b)``. With ``stride=2``, ``antialias`` first blurs the input.
     Source: Karras et al. 2018, section 4.1 (equalised learning rate); Karras et al. 2020.
     """
 
