@@ -15,8 +15,6 @@ HEAD_CLASSES = (
     *TORSO_CLASSES, "Skull", "Grey Matter", "White Matter", "CSF", "Ventricles", "Eyes", "Air Spaces",
 )  # fmt: skip
 
-BONES = ("Vertebrae", "Ribs", "Humerus", "Scapula", "Clavicula", "Femur", "Hips", "Sacrum", "Skull")
-
 
 def class_number(name: str) -> int:
     """The number of a class, by its name in ``HEAD_CLASSES``."""
