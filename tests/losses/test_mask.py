@@ -93,7 +93,7 @@ def test_gradient_is_not_zero_and_a_step_against_it_helps():
         losses.append(loss.item())
         image = (image - 50 * gradient).detach().clamp(0, 1).requires_grad_()
     assert losses[-1] < 0.2 * losses[0]
-    assert float(image[(disc(9.5) - disc(8)).bool()].mean()) > 0.5  # what was air is body now
+    assert float(image.detach()[(disc(9.5) - disc(8)).bool()].mean()) > 0.5  # what was air is body now
 
 
 def test_gradient_equals_finite_differences():
