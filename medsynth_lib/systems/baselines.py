@@ -51,11 +51,11 @@ class LookUpTable:
     name = "look-up table"
 
     def __init__(self, batches: Iterable[Batch], pixels: int = 4_000_000):
-        kept, every = [], 1
+        kept, every, random = [], 1, torch.Generator().manual_seed(0)
         for batch in batches:
-            kept.append(torch.stack([batch.source.flatten(), batch.target.flatten()])[:, ::every].clone())
+            kept.append(_one_in(every, torch.stack([batch.source.flatten(), batch.target.flatten()]), random))
             while sum(pairs.shape[1] for pairs in kept) > 2 * pixels:  # memory stays the same however many slices
-                kept, every = [pairs[:, ::2].clone() for pairs in kept], 2 * every
+                kept, every = [_one_in(2, pairs, random) for pairs in kept], 2 * every
         if not kept:
             raise InputError("the look-up table needs at least one training slice", seen=0)
         self.centres, self.values = _conditional_mean(*torch.cat(kept, dim=1).numpy())
@@ -63,6 +63,11 @@ class LookUpTable:
     def translate(self, source: Tensor) -> Tensor:
         mapped = np.interp(source.float().cpu().numpy(), self.centres, self.values)
         return torch.from_numpy(mapped).to(source)
+
+
+def _one_in(every: int, pairs: Tensor, random: torch.Generator) -> Tensor:
+    """About one pair in ``every``, by chance: at regular steps it would always be the same columns of the image."""
+    return pairs if every == 1 else pairs[:, torch.rand(pairs.shape[1], generator=random) < 1 / every]
 
 
 def _conditional_mean(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
