@@ -75,8 +75,7 @@ class _InverseHaar(torch.autograd.Function):
         average, difference = half.chunk(2, dim=1)  # LL and LH, then HL and HH
         for column, rows in enumerate((average + difference, average - difference)):
             low, high = rows.chunk(2, dim=1)
-            torch.add(low, high, out=image[..., ::2, column::2])
-            torch.sub(low, high, out=image[..., 1::2, column::2])
+            image[..., ::2, column::2], image[..., 1::2, column::2] = low + high, low - high
         return image
 
     @staticmethod

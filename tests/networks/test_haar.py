@@ -66,3 +66,15 @@ def test_odd_sides_and_missing_bands_are_refused():
         haar(torch.zeros(1, 1, 4, 5))
     with pytest.raises(MedSynthError, match="four bands"):
         inverse_haar(torch.zeros(1, 6, 4, 4))
+
+
+@pytest.mark.parametrize("transform", [haar, inverse_haar])
+def test_torch_compile_takes_it_in_one_graph_with_its_gradient(transform):
+    compiled, image = torch.compile(transform, backend="aot_eager", fullgraph=True), torch.rand(2, 4, 8, 8)
+    results = []
+    for function in (transform, compiled):
+        leaf = image.clone().requires_grad_()
+        made = function(leaf)
+        (gradient,) = torch.autograd.grad(made.square().sum(), leaf)
+        results.append((made, gradient))
+    torch.testing.assert_close(results[0], results[1])
