@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-LOG_4 = float(np.log(4))
-
 
 def optimal_logits(real: np.ndarray, fake: np.ndarray) -> np.ndarray:
     """log p(x) − log q(x), the logits of the best discriminator D*(x) = p(x) / (p(x) + q(x)) = σ(log p − log q).

@@ -6,8 +6,6 @@ Patients are what is independent, and what n counts.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import statistics
 from collections import defaultdict
@@ -173,17 +171,6 @@ def table(rows: Mapping[str, Mapping[str, Summary]], *, unit: str = "", per_slic
         cells = [str(summaries[name]) if name in summaries else "–" for name in names]
         lines.append("| " + " | ".join([method, *cells]) + " |")
     return "\n".join([*lines, "", _footnote(rows, per_slice)])
-
-
-def csv_table(rows: Mapping[str, Mapping[str, Summary]]) -> str:
-    """The same as CSV at full precision, one line per method and metric, for a spreadsheet or another program."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["method", "metric", "mean", "sd", "patients", "slices", "excluded"])
-    for method, summaries in rows.items():
-        for name, one in summaries.items():
-            writer.writerow([method, name, one.mean, one.sd, one.patients, one.slices, one.excluded])
-    return text.getvalue()
 
 
 def _metric_names(rows: Mapping[str, Mapping[str, Summary]]) -> list[str]:

@@ -1,7 +1,5 @@
 """The report: names say what was computed, patients weigh the same, and nothing disappears uncounted."""
 
-import csv
-import io
 import math
 
 import pytest
@@ -9,7 +7,7 @@ import torch
 
 from medsynth_lib.errors import InputError
 from medsynth_lib.metrics import fidelity
-from medsynth_lib.metrics.report import Summary, csv_table, evaluate_images, slice_records, summarise, table
+from medsynth_lib.metrics.report import Summary, evaluate_images, slice_records, summarise, table
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +101,7 @@ def test_tables_show_every_method_and_no_patient():
     assert pix2pix == "| pix2pix | 51.0 ± 1.0 | 0.5 | 21.0 ± 1.0 |"
     assert identity.startswith("| identity | 301.0 ± 1.0 |")
     assert "n = 3 patients, 3 slices" in footnote
-    rows = list(csv.DictReader(io.StringIO(csv_table(methods))))
-    assert len(rows) == 6
-    assert float(rows[3]["mean"]) == methods["identity"]["mae_body"].mean
-    assert "SECRET" not in text + csv_table(methods)
+    assert "SECRET" not in text
 
 
 def test_a_method_may_lack_a_metric():
