@@ -42,9 +42,14 @@ class System(nn.Module):
         raise NotImplementedError
 
     def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
-        """Adam with the config's ``learning_rate`` and ``betas`` over the networks of ``parts()[name]``."""
+        """Adam with the config's ``betas`` over the networks of ``parts()[name]``.
+
+        At the config's ``<part>_learning_rate`` where it has one (``discriminator_learning_rate``, for a part
+        ``discriminator`` or ``discriminators``), else its ``learning_rate``.
+        """
         parameters = [parameter for network in self.parts()[name] for parameter in network.parameters()]
-        return torch.optim.Adam(parameters, self.config.learning_rate, self.config.betas, fused=fused)
+        rate = getattr(self.config, f"{name.removesuffix('s')}_learning_rate", self.config.learning_rate)
+        return torch.optim.Adam(parameters, rate, self.config.betas, fused=fused)
 
     def phases(self, batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
         raise NotImplementedError
@@ -72,11 +77,15 @@ class System(nn.Module):
 
 @contextlib.contextmanager
 def frozen(*networks: nn.Module) -> Iterator[None]:
-    """Let gradients flow through ``networks`` but not into their weights, while another network learns from them."""
-    for network in networks:
-        network.requires_grad_(False)
+    """Let gradients flow through ``networks`` but not into their weights, while another network learns from them.
+
+    Weights that were frozen before stay frozen after.
+    """
+    learning = [one for network in networks for one in network.parameters() if one.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for network in networks:
-            network.requires_grad_(True)
+        for parameter in learning:
+            parameter.requires_grad_(True)

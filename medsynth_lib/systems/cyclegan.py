@@ -93,13 +93,6 @@ class CycleGAN(System):
             "discriminators": (self.target_discriminator, self.source_discriminator),
         }
 
-    def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
-        optimizer = super().optimizer(name, fused=fused)
-        if name == "discriminators":
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.discriminator_learning_rate
-        return optimizer
-
     def phases(self, batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
         source, target = batch.source, batch.target
         with frozen(self.target_discriminator, self.source_discriminator):

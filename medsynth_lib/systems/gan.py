@@ -105,13 +105,6 @@ class ToyGAN(GAN):
         self.generator = Perceptron(config.noise, 2, bounded=True, **size)
         self.discriminator = Perceptron(2, 1, slope=0.2, **size)
 
-    def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
-        optimizer = super().optimizer(name, fused=fused)
-        if name == "discriminator":
-            for group in optimizer.param_groups:
-                group["lr"] = self.config.discriminator_learning_rate
-        return optimizer
-
     def shapes(self, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         return (1, 1, 1), (2, 1, 1)
 

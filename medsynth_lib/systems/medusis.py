@@ -142,13 +142,6 @@ class MedUSIS(System):
     def parts(self) -> dict[str, tuple[nn.Module, ...]]:
         return {name: (getattr(self, name),) for name in ("generator", "segmentator", "discriminator")}
 
-    def optimizer(self, name: str, *, fused: bool = True) -> torch.optim.Optimizer:
-        optimizer = super().optimizer(name, fused=fused)
-        if name != "generator":
-            for group in optimizer.param_groups:
-                group["lr"] = getattr(self.config, f"{name}_learning_rate")
-        return optimizer
-
     def phases(self, batch: Batch, step: int) -> Iterator[tuple[str, LossTerms]]:
         config, target = self.config, batch.target
         labels = self.class_numbers(batch.source)

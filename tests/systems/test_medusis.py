@@ -1,6 +1,8 @@
 """Med-USIS' own equations (003, eq. 3.1 to 3.7), composed in numpy and scipy from the networks' outputs; its noise, its
 phases and its paired upper bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,9 @@ from medsynth_lib.data.intensity import DEFAULT_WINDOWS
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.losses.mask import MaskExtractor
 from medsynth_lib.systems.medusis import MedUSIS, MedUSISConfig
+from medsynth_lib.training.bench import noise_store
 from medsynth_lib.training.profiles import profile
+from medsynth_lib.training.run import make_trainer
 from tests.losses.test_mask import hard_mask
 
 SMALL = {
@@ -249,3 +253,13 @@ def test_impossible_settings_are_refused():
     ):
         with pytest.raises(TrainingError, match="Med-USIS"):
             MedUSISConfig(**settings)
+
+
+def test_label_maps_on_another_scale_and_images_in_their_place_are_refused(tmp_path):
+    """Read as class numbers, both would train, on nonsense."""
+    for source, changes, message in (("PET", {}, "starts from label maps"), ("LABELS", {"classes": 31}, "classes")):
+        (tmp_path / source).mkdir()
+        store = noise_store(tmp_path / source, 32, slices=4, source=source, target="MR", patients=2)
+        smoke = profile("medusis", "smoke")
+        with pytest.raises(TrainingError, match=message):
+            make_trainer("medusis", store, replace(smoke, system=replace(smoke.system, **changes)))

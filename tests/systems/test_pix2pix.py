@@ -6,6 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 
 from medsynth_lib.conventions import Batch
+from medsynth_lib.systems.base import frozen
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
 
 SMALL = {"generator_channels": 4, "depth": 5, "discriminator_channels": 4, "discriminator_layers": 2, "dropout": 0.0}
@@ -106,9 +107,18 @@ def test_without_the_adversarial_term_there_is_no_discriminator_phase(batch):
 def test_discriminator_weights_can_learn_again_after_the_step(batch):
     system = make()
     for name, _ in system.phases(batch, 0):
-        frozen = [not weight.requires_grad for weight in system.discriminator.parameters()]
-        assert all(frozen) if name == "generator" else not any(frozen)
+        fixed = [not weight.requires_grad for weight in system.discriminator.parameters()]
+        assert all(fixed) if name == "generator" else not any(fixed)
     assert all(weight.requires_grad for weight in system.discriminator.parameters())
+
+
+def test_what_was_frozen_before_stays_frozen():
+    """A student who keeps layers of a judge fixed does not lose that after the first phase."""
+    first, second = torch.nn.Linear(2, 2).requires_grad_(False), torch.nn.Linear(2, 2)
+    with frozen(torch.nn.Sequential(first, second)):
+        assert not second.weight.requires_grad
+    assert second.weight.requires_grad
+    assert not first.weight.requires_grad
 
 
 def test_a_step_that_fails_leaves_nothing_frozen(batch):
