@@ -50,16 +50,17 @@ class Batch:
 
     def to(self, device: torch.device | str, memory_format: torch.memory_format = torch.contiguous_format) -> Batch:
         """The same batch on ``device``; image tensors take ``memory_format``."""
+        to_gpu = torch.device(device).type == "cuda"  # the other way, not waiting would read what has not yet arrived
         moved = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, Tensor):
                 layout = memory_format if value.is_floating_point() else torch.preserve_format
-                moved[field.name] = value.to(device, non_blocking=True, memory_format=layout)
+                moved[field.name] = value.to(device, non_blocking=to_gpu, memory_format=layout)
         return replace(self, **moved)
 
     def pin_memory(self) -> Batch:
-        """The same batch in page-locked memory, from which a GPU copies while it computes."""
+        """The same batch in page-locked memory, from which a GPU copies while the CPU goes on."""
         pinned = {field.name: getattr(self, field.name) for field in fields(self)}
         return Batch(**{key: one.pin_memory() if isinstance(one, Tensor) else one for key, one in pinned.items()})
 

@@ -12,11 +12,14 @@ import torch
 
 
 class Timer:
-    """Images per second since the last lap; waits for a GPU to finish before it looks at the clock."""
+    """Images per second since the start; waits for a GPU to finish before it looks at the clock."""
 
     def __init__(self, device: torch.device):
-        self.device, self.images = device, 0
-        self.start = self._now()
+        self.device = device
+        self.restart()
+
+    def restart(self) -> None:
+        self.start, self.images = self._now(), 0
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -24,10 +27,7 @@ class Timer:
         return time.perf_counter()
 
     def lap(self) -> float:
-        now = self._now()
-        rate = self.images / max(1e-9, now - self.start)
-        self.start, self.images = now, 0
-        return rate
+        return self.images / max(1e-9, self._now() - self.start)
 
 
 @contextlib.contextmanager

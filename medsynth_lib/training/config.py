@@ -21,7 +21,8 @@ class TrainConfig:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         channels_last, fused, compile: memory layout, fused Adam, ``torch.compile`` (slow to start, then faster).
         log_every, checkpoint_every: in steps; 0 writes a checkpoint only at the end.
-        seed: of the weights, the data order and the augmentation.
+        seed: of noise and dropout while training; `make_trainer` also draws the weights, the data order and the
+            augmentation from it.
     """
 
     steps: int = 1000
@@ -58,3 +59,8 @@ def learning_rate_factor(step: int, steps: int, decay_from: float) -> float:
     """
     constant = math.floor(decay_from * steps)
     return 1 - max(0, step + 1 - constant) / (steps - constant + 1)
+
+
+def tuples(value: object) -> object:
+    """JSON's lists as the tuples that configs hold."""
+    return tuple(map(tuples, value)) if isinstance(value, list) else value

@@ -22,11 +22,19 @@ class InferenceCopy:
     Buffers are not averaged. Batch-norm statistics belong to the weights they were gathered under, and a running
     average over small, air-filled batches lags behind them; ``fit_batch_norm`` measures them anew for the averaged
     weights.
+
+    What is not used for inference (discriminators, the segmentator) is not averaged: ``take_latest`` copies it.
     """
 
     def __init__(self, system: System, decay: float):
         self.system = copy.deepcopy(system).eval().requires_grad_(False)
         self.decay = decay
+        others = [name for name in system.parts() if name not in system.averaged]
+        self._others = [
+            (copied, latest)
+            for name in others
+            for copied, latest in zip(self.system.parts()[name], system.parts()[name], strict=True)
+        ]
         self._pairs = [
             (average, latest)
             for name in system.averaged
@@ -39,6 +47,11 @@ class InferenceCopy:
         decay = min(self.decay, (1 + step) / (10 + step))
         averages, latest = zip(*self._pairs, strict=True)
         torch._foreach_lerp_(averages, latest, 1 - decay)
+
+    def take_latest(self) -> None:
+        """Bring the networks that are not averaged up to date."""
+        for copied, latest in self._others:
+            copied.load_state_dict(latest.state_dict())
 
     def networks(self) -> dict[str, nn.Module]:
         """The networks used for inference, by attribute name."""

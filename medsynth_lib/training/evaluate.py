@@ -11,11 +11,13 @@ from torch import Tensor
 
 from medsynth_lib.data.datasets import PairedSlices
 from medsynth_lib.data.slices import SliceStore
+from medsynth_lib.errors import InputError
 from medsynth_lib.metrics.report import METRICS, Record, Summary, evaluate_images, slice_records, summarise, table
 from medsynth_lib.systems.baselines import Identity, LookUpTable, MeanImage
 from medsynth_lib.training.amp import choose_device
 
 Translate = Callable[[Tensor], Tensor]
+BASELINES = (Identity.name, MeanImage.name, LookUpTable.name)
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,21 @@ class Evaluation:
         return f"{about}\n\n{table(rows, unit=self.unit)}"
 
     def margins(self, method: str) -> dict[str, float]:
-        """How far ``method`` is ahead of the best baseline: PSNR (dB), SSIM, MAE (unit; positive is better)."""
-        others = [summaries for name, summaries in self.summaries.items() if name != method]
-        mine = self.summaries[method]
-        return {
-            "psnr": mine["psnr"].mean - max(one["psnr"].mean for one in others),
-            "ssim": mine["ssim"].mean - max(one["ssim"].mean for one in others),
-            "mae": min(one["mae"].mean for one in others) - mine["mae"].mean,
-        }
+        """How far ``method`` is ahead of the best baseline: PSNR (dB), SSIM, MAE (unit; positive is better), those of
+        them that were computed.
+
+        Raises:
+            InputError: scored without baselines.
+        """
+        bars = [summaries for name, summaries in self.summaries.items() if name in BASELINES]
+        if not bars:
+            raise InputError("no baseline was scored", where="margins", fix="evaluate(..., with_baselines=True)")
+        ahead, mine = {}, self.summaries[method]
+        for metric in ("psnr", "ssim", "mae"):
+            if metric in mine:
+                sign = -1 if metric == "mae" else 1
+                ahead[metric] = sign * mine[metric].mean - max(sign * one[metric].mean for one in bars)
+        return ahead
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for JSON."""

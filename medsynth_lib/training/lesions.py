@@ -57,20 +57,24 @@ def evaluate_lesions(
     cohort: str | Path,
     split: str = "test",
     device: torch.device | str = "auto",
+    *,
+    context: int = 1,
 ) -> LesionEvaluation:
     """Compare every method's PET of ``split`` with the real one, at the lesions that ``cohort`` was made with.
 
     Args:
-        methods: name → source ``(B, 1, H, W)`` → synthetic PET, as ``evaluate`` takes them.
+        methods: name → source ``(B, context, H, W)`` → synthetic PET, as ``evaluate`` takes them.
         store: made from ``cohort``, target PET, with a window that holds lesions: ``windows={"PET": (0, 20)}``.
         cohort: a phantom with lesions, its planes close: ``make_cohort(..., lesions=6, spacing_mm=5)``.
+        context: source planes that the methods are shown (``System.context``).
 
     Raises:
         InputError: the target is not PET; the cohort is no phantom with lesions; planes too far apart to tell a lesion.
     """
     if store.settings["target"] != "PET":
         raise InputError("lesion metrics are for synthetic PET", where=store.path, seen=store.settings["target"])
-    lesions, chosen, data = _true_lesions(Path(cohort)), choose_device(str(device)), PairedSlices(store, split)
+    lesions, chosen = _true_lesions(Path(cohort)), choose_device(str(device))
+    data = PairedSlices(store, split, context=context)
     reports: dict[str, dict[str, LesionReport]] = {method: {} for method in methods}
     for patient in data.patients:
         if patient.key not in lesions:

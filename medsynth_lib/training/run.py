@@ -14,11 +14,13 @@ from medsynth_lib.data.slices import SliceStore
 from medsynth_lib.errors import CheckpointError, TrainingError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
+from medsynth_lib.systems.medusis import MedUSISConfig
 from medsynth_lib.systems.pix2pix import Pix2PixConfig
 from medsynth_lib.systems.unet_cascade import UNetCascadeConfig
 from medsynth_lib.training import distributed
 from medsynth_lib.training.amp import choose_device
 from medsynth_lib.training.checkpoint import last_step, load_model
+from medsynth_lib.training.config import tuples
 from medsynth_lib.training.evaluate import Evaluation, evaluate
 from medsynth_lib.training.log import LossFile, MetricFile, ProgressBar, TensorBoard
 from medsynth_lib.training.profiles import Profile, profile
@@ -43,7 +45,8 @@ def make_trainer(
     A profile of ``points`` takes no store: ``None``.
 
     Raises:
-        TrainingError: a store is missing, or there is one and the profile does not learn from slices.
+        TrainingError: a store is missing, or there is one and the profile does not learn from slices; Med-USIS is given
+            another source than label maps, or counts other classes than they are encoded for.
     """
     seed = profile.training.seed
     if (store is None) != (profile.points is not None):
@@ -56,10 +59,28 @@ def make_trainer(
     if store is None:
         data, about = replace(profile.points, seed=seed), {"points": asdict(profile.points)}
     else:
+        if isinstance(profile.system, MedUSISConfig):
+            _check_classes(store, profile.system.classes)
         kind = PairedSlices if profile.paired else UnpairedSlices
         data = kind(store, "train", augmentation=profile.augmentation, seed=seed, context=network.context)
         about = {**about_data(store), "augmentation": asdict(profile.augmentation)}
     return Trainer(network, data, profile.training, run=run, about=about, callbacks=callbacks)
+
+
+def _check_classes(store: SliceStore, classes: int) -> None:
+    """An image read as class numbers, or numbers read on another scale, would train without a word, on nonsense."""
+    source = store.settings["source"]
+    if source != "LABELS":
+        raise TrainingError("medusis starts from label maps", where=store.path, rule="source LABELS", seen=source)
+    encoded = round(store.window(source).high) + 1
+    if classes != encoded:
+        raise TrainingError(
+            "the label maps are encoded for another number of classes",
+            where="classes",
+            rule=encoded,
+            seen=classes,
+            fix="keep the course's numbers, however few of them a region shows",
+        )
 
 
 def train_run(
@@ -165,13 +186,38 @@ def about_data(store: SliceStore) -> dict[str, object]:
     }
 
 
-def load_system(path: str | Path, device: torch.device | str = "cpu") -> tuple[System, dict]:
+class NotKept(torch.nn.Module):
+    """Stands where a network was that only training needs (a discriminator), and that a model does not keep."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def forward(self, *_: object) -> None:
+        """
+        Raises:
+            CheckpointError: always.
+        """
+        raise CheckpointError(
+            "a model keeps the networks that make images only",
+            where=self.name,
+            fix="make_trainer(...).resume() on the run has all of them, in trainer.system",
+        )
+
+
+def load_system(path: str | Path, device: torch.device | str = "auto") -> tuple[System, dict]:
     """(system in eval mode, what it remembers of its data) from a run folder or a model file.
+
+    Networks that only training needs are not in it: in their place stands one that says so when used (`NotKept`).
 
     Raises:
         CheckpointError: no model, not ours, of a system this version does not know, or with other weights.
     """
     tensors, about = load_model(Path(path))
+    if about.get("system") == "segmenter":  # `Segmenter.name`, of a module that stands on this one
+        raise CheckpointError(
+            "a segmenter reads images and makes none", where=path, fix="open it with train_segmenter(store, run)"
+        )
     if about.get("system") not in SYSTEMS:
         raise CheckpointError(
             "the model belongs to a system this version does not have",
@@ -181,20 +227,24 @@ def load_system(path: str | Path, device: torch.device | str = "cpu") -> tuple[S
         )
     system_class, config_class = SYSTEMS[about["system"]]
     try:
-        config = config_class(**{key: _tuples(value) for key, value in about["config"].items()})
+        config = config_class(**{key: tuples(value) for key, value in about["config"].items()})
         system = system_class(config)
-        missing = system.load_state_dict(tensors, strict=False)
-        needed = {key for key in missing.missing_keys if key.split(".")[0] in {name.split(".")[0] for name in tensors}}
-        if needed or missing.unexpected_keys or not tensors:
-            raise ValueError(f"{len(needed)} weights missing, {len(missing.unexpected_keys)} not known")
+        kept = {name.split(".")[0] for name in tensors}
+        for name, child in system.named_children():
+            if name not in kept and any(True for _ in child.parameters()):
+                setattr(system, name, NotKept(name))
+        found = system.load_state_dict(tensors, strict=False)
+        missing = [key for key in found.missing_keys if key.split(".")[0] in kept]
+        if missing or found.unexpected_keys or not tensors:
+            raise ValueError(f"{len(missing)} weights missing, {len(found.unexpected_keys)} not known")
     except (TypeError, ValueError, RuntimeError, KeyError) as error:
         raise CheckpointError(
             f"the weights do not fit {about['system']}", where=path, seen=str(error).splitlines()[0]
         ) from error
-    return system.to(device).eval().requires_grad_(False), about
+    return system.to(choose_device(str(device))).eval().requires_grad_(False), about
 
 
-def load_translator(path: str | Path, device: torch.device | str = "cpu") -> tuple[System, dict]:
+def load_translator(path: str | Path, device: torch.device | str = "auto") -> tuple[System, dict]:
     """``load_system``, for a system whose output depends on a source.
 
     Raises:
@@ -214,7 +264,3 @@ def window_of(about: dict, modality: str) -> IntensityWindow | None:
     """The window a model was trained with for ``modality``; ``None`` where every volume has its own (MR)."""
     window = about["windows"].get(modality)
     return None if window is None else IntensityWindow(**window)
-
-
-def _tuples(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value

@@ -182,18 +182,21 @@ def miou_of(
     store: SliceStore,
     split: str = "test",
     device: torch.device | str = "auto",
+    *,
+    context: int = 1,
 ) -> OverlapEvaluation:
     """Segment every method's images of ``split``, and the real ones, and compare with the true label maps.
 
     Args:
-        methods: name → source ``(B, 1, H, W)`` → synthetic target, as ``evaluate`` takes them.
+        methods: name → source ``(B, context, H, W)`` → synthetic target, as ``evaluate`` takes them.
+        context: source planes that the methods are shown (``System.context``).
 
     Raises:
         InputError: as ``train_segmenter``.
     """
     _segmented(store)
     chosen, classes = choose_device(str(device)), segmenter.config.classes
-    segmenter, data = segmenter.to(chosen).eval(), PairedSlices(store, split)
+    segmenter, data = segmenter.to(chosen).eval(), PairedSlices(store, split, context=context)
     confusions: dict[str, list[Tensor]] = {REAL: [], **{method: [] for method in methods}}
     for patient in data.patients:
         counts = {method: torch.zeros(classes, classes, dtype=torch.long) for method in confusions}

@@ -134,9 +134,11 @@ class Trainer:
                 if log or self.device.type == "cpu":
                     self._check_losses()
                 if log:
-                    self._report(timer)
+                    self._report(timer.lap())
                 if save:
                     self.save()
+                if log or save:
+                    timer.restart()  # training is timed, not callbacks and saving
                 if stop:
                     break
         return self.inference_system()
@@ -175,20 +177,20 @@ class Trainer:
                 )
         self._seen += unread
 
-    def _report(self, timer: Timer) -> None:
+    def _report(self, images_per_second: float) -> None:
         values = defaultdict(list)
         for one in self._seen:
             for term, value in zip(one.terms, one.values, strict=True):
                 values[term].append(value)  # a lazy term is not there at every step
         losses = {term: float(torch.stack(found).mean()) for term, found in values.items()}
         self._seen = []
-        rate = timer.lap()
         if distributed.rank() == 0:
             for callback in self.callbacks:
-                callback(Progress(self.step, self.config.steps, losses, rate, self))
+                callback(Progress(self.step, self.config.steps, losses, images_per_second, self))
 
     def inference_system(self) -> System:
-        """The averaged system, its batch-norm statistics measured on the first training batches.
+        """The averaged system, its batch-norm statistics measured on the first training batches; the other networks
+        (discriminators) as they are now.
 
         Always the same batches and noise, and the random state is left alone: calling it changes nothing of the
         training.
@@ -201,6 +203,7 @@ class Trainer:
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices), autocast(self.amp, self.device):
             torch.manual_seed(self.config.seed)
+            self.inference.take_latest()
             self.inference.fit_spectral_norm()
             self.inference.fit_batch_norm(sources())
         return self.inference.system

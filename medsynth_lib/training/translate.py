@@ -21,7 +21,6 @@ from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from medsynth_lib.systems.base import System
-from medsynth_lib.training.amp import choose_device
 from medsynth_lib.training.checkpoint import model_digest
 from medsynth_lib.training.run import load_translator, window_of
 
@@ -35,7 +34,7 @@ def translate_volume(
     model: str | Path,
     source: Volume,
     *,
-    device: torch.device | str = "cpu",
+    device: torch.device | str = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> Volume:
     """The synthetic target of ``source``, on the model's pixel grid around the body, in physical units.
@@ -44,12 +43,10 @@ def translate_volume(
         InputError: the volume is of another modality than the model was trained on.
         CheckpointError: the model cannot be loaded.
     """
-    return _translated(*load_translator(model, device), source, device, report)
+    return _translated(*load_translator(model, device), source, report)
 
 
-def _translated(
-    system: System, about: dict, source: Volume, device: torch.device | str, report: Callable[[str], None]
-) -> Volume:
+def _translated(system: System, about: dict, source: Volume, report: Callable[[str], None]) -> Volume:
     if source.modality != about["source"]:
         raise InputError(
             "the model was trained on another modality", rule=about["source"], seen=source.modality, where="--input"
@@ -63,7 +60,7 @@ def _translated(
     values = clean_source(on_grid(source, grid)[0]).array
     # As in prepare, a volume's own window is measured on what the network is shown, not on all the air around it.
     encoded = (window_of(about, about["source"]) or percentile_window(values)).encode(values)
-    planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]
+    planes, device = [axial_slice(encoded, z) for z in range(grid.shape[2])], next(system.parameters()).device
     fakes: list[np.ndarray] = []
     with torch.no_grad():
         for start in range(0, len(planes), PLANES):
@@ -101,15 +98,14 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         CheckpointError: the model cannot be loaded.
     """
     notes: list[str] = []
-    chosen = choose_device(device)
-    system, about = load_translator(model, chosen)
+    system, about = load_translator(model, device)
     image, passed_over = single_image(source, _modality(Path(source), about))
     as_nifti = str(out).lower().endswith(ENDINGS)
     if not as_nifti and image.series is None:
         raise InputError(
             "a DICOM series is made from a DICOM series only", where=out, fix="name a file ending in .nii.gz"
         )
-    volume = _translated(system, about, image.read(), chosen, notes.append)
+    volume = _translated(system, about, image.read(), notes.append)
     if as_nifti:
         if volume.plane_offsets_mm is not None:
             volume = volume.to_even_planes()

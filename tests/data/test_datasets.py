@@ -2,6 +2,7 @@
 
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -213,6 +214,14 @@ def test_source_and_target_move_alike(tmp_path):
         batch = data.batch(step, 4)
         assert torch.equal(batch.source, batch.target)
         assert not torch.allclose(batch.source, still.batch(step, 4).source, atol=0.1)
+
+
+def test_gain_scales_the_source_alone(tmp_path):
+    """The target's own scale is what is to be learnt."""
+    store = write_store(tmp_path, {"P1": ("train", 8)})
+    batches = [PairedSlices(store, augmentation=replace(NOTHING, source_gain=gain)).batch(0, 6) for gain in (0.0, 0.3)]
+    assert torch.equal(batches[0].target, batches[1].target)
+    assert not torch.equal(batches[0].source, batches[1].source)
 
 
 def test_images_of_a_batch_are_moved_differently_and_within_the_limits():

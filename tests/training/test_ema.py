@@ -53,6 +53,14 @@ def averaged(decay: float, ratio: float, steps: int) -> float:
     return values.pop()
 
 
+def test_what_is_not_averaged_is_brought_up_to_date():
+    system = Toy(nn.Linear(2, 2))
+    copy = InferenceCopy(system, 0.9)
+    set_weights(system.discriminator, 0.7)
+    copy.take_latest()
+    assert all((one == 0.7).all() for one in copy.system.discriminator.parameters())
+
+
 @pytest.mark.parametrize("steps", [1, 2, 10, 40])
 def test_average_of_a_geometric_descent_in_closed_form(steps):
     """β^T + (1 − β) Σ β^(T−1−t) r^(t+1) = β^T + (1 − β) r (r^T − β^T) / (r − β), where β is below its warm-up."""

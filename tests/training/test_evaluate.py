@@ -1,10 +1,13 @@
 """Evaluation in physical units beside baselines; a run's folder goes in, a table comes out."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from medsynth_lib.cli import main
 from medsynth_lib.data.datasets import PairedSlices
@@ -14,7 +17,7 @@ from medsynth_lib.errors import CheckpointError, InputError
 from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.training.evaluate import evaluate
 from medsynth_lib.training.log import read_lines
-from medsynth_lib.training.run import evaluate_run, load_system, train_run
+from medsynth_lib.training.run import about_data, evaluate_run, load_system, train_run
 from medsynth_lib.training.translate import translate_volume
 
 SIZE = 64
@@ -71,6 +74,59 @@ def test_a_perfect_method_is_perfect_and_ahead_of_every_baseline(store):
     assert found.summaries["look-up table"]["mae"].mean > 0
     assert found.about["patients"] == 1
     assert found.about["data_range"] == "2000 HU"
+
+
+def stored_hu(store, split):
+    """The CT of a split's patients as stored, in HU, cut to the window."""
+    patients = store.split(split)
+    return np.concatenate([store["CT"][one.start : one.stop] for one in patients]).astype(float).clip(-1000, 1000)
+
+
+def test_psnr_and_ssim_are_those_of_scikit_image_over_the_windows_width(store):
+    real = stored_hu(store, "test")
+    fake = real + 60 * np.sin(np.arange(SIZE) / 3)
+    fake = fake.clip(-1000, 1000)
+    shown = iter(torch.from_numpy((fake / 1000).astype(np.float32))[:, None].split(1))
+    batches = [len(batch) for batch in PairedSlices(store, "test").in_order()]
+    planned = iter(torch.cat(list(shown)).split(batches))
+    found = evaluate({"striped": lambda _: next(planned)}, store, metrics=("psnr", "ssim")).summaries["striped"]
+    options = {"data_range": 2000, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    pairs = list(zip(real, fake, strict=True))
+    psnr = np.mean([peak_signal_noise_ratio(*pair, data_range=2000) for pair in pairs])
+    ssim = np.mean([structural_similarity(*pair, **options) for pair in pairs])
+    assert found["psnr"].mean == pytest.approx(psnr, rel=1e-3)
+    assert found["ssim"].mean == pytest.approx(ssim, abs=0.01)  # they differ in how they treat the border
+    assert psnr < 60
+
+
+def test_baselines_know_the_training_patients_only(store):
+    expected = np.abs(stored_hu(store, "train").mean(axis=0) - stored_hu(store, "test")).mean()
+    found = evaluate({}, store, metrics=("mae",)).summaries
+    assert found["mean image"]["mae"].mean == pytest.approx(expected, rel=1e-4)
+
+
+def test_margins_are_over_baselines_not_over_other_systems(store):
+    methods = {"air": lambda source: torch.full_like(source, -1), "bone": lambda source: torch.full_like(source, 1)}
+    found = evaluate(methods, store, metrics=("mae",))
+    best = min(found.summaries[name]["mae"].mean for name in ("identity", "mean image", "look-up table"))
+    for name in methods:
+        assert found.margins(name) == {"mae": pytest.approx(best - found.summaries[name]["mae"].mean)}
+    with pytest.raises(InputError, match="no baseline"):
+        evaluate(methods, store, metrics=("mae",), with_baselines=False).margins("air")
+
+
+def test_a_model_says_that_it_keeps_no_discriminator(run):
+    system, _ = load_system(run)
+    with pytest.raises(CheckpointError, match="networks that make images only"):
+        system.discriminator(torch.zeros(1, 2, SIZE, SIZE))
+
+
+def test_a_model_remembers_the_windows_of_its_training_patients_alone(store):
+    train = {one.key for one in store.split("train")}
+    other = next(one for one in store.patients if one.key not in train)
+    changed = replace(other, spacing_mm=(9.0, 9.0, 9.0))
+    patients = tuple(changed if one is other else one for one in store.patients)
+    assert about_data(replace(store, patients=patients))["pixel_mm"] == about_data(store)["pixel_mm"]
 
 
 def test_error_is_in_hounsfield_units(store):

@@ -31,6 +31,7 @@ from medsynth_lib.training.experiments.grid import Cell, Experiment, Job, traini
 from medsynth_lib.training.experiments.report import table_rows, write_report
 from medsynth_lib.training.experiments.runner import Outcome, run_experiment
 from medsynth_lib.training.experiments.scores import SCORES
+from medsynth_lib.training.run import load_system
 from medsynth_lib.training.segmenter import train_segmenter
 from tests.data.cohort_factory import write_cohort
 
@@ -89,6 +90,17 @@ def test_every_cell_has_its_result_with_all_it_was_made_with(outcome):
         assert set(found["summaries"]) == {"pix2pix", "identity", "mean image", "look-up table"}
         best = max(found["summaries"][name]["psnr"]["mean"] for name in ("identity", "mean image", "look-up table"))
         assert found["margins"]["psnr"] == pytest.approx(found["summaries"]["pix2pix"]["psnr"]["mean"] - best)
+
+
+def test_a_cell_is_scored_where_it_was_trained(outcome, monkeypatch):
+    """Scoring sends its images to the trainer's device: the system must be loaded there, too."""
+    asked, gpu = [], torch.device("cuda:0")
+    (run, *_) = (outcome.folder.parent / "runs").iterdir()
+    here = load_system(run, "cpu")
+    monkeypatch.setattr(cell, "load_system", lambda run, device: asked.append(device) or here)
+    job, one = SimpleNamespace(run=run), SimpleNamespace(inference={"l1_weight": 7.0})
+    assert cell.inference_system(job, one, gpu).config.l1_weight == 7.0
+    assert asked == [gpu]
 
 
 def test_cells_that_differ_at_inference_alone_share_one_training(outcome):

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from medsynth_lib.data.datasets import Augmentation, PairedSlices
+from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
 from medsynth_lib.training.bench import noise_store
 from medsynth_lib.training.config import TrainConfig
 from medsynth_lib.training.evaluate import evaluate
+from medsynth_lib.training.run import about_data, load_system
 from medsynth_lib.training.trainer import Trainer
+from tests.systems.contract import make_system, make_trainer
 
 CONFIG = Pix2PixConfig(generator_channels=8, depth=5, discriminator_channels=8, discriminator_layers=2, pool_size=4)
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU here")
@@ -39,6 +42,21 @@ def test_training_evaluation_and_resumption_on_a_gpu(data, tmp_path, amp):
         assert torch.equal(mine, other)
     found = evaluate({"pix2pix": first.inference_system().translate}, data.store, "train", metrics=("mae",))
     assert found.summaries["pix2pix"]["mae"].mean > 0
+
+
+@needs_gpu
+@pytest.mark.parametrize("amp", ["off", "bf16", "fp16"])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_on_a_gpu(name, amp):
+    trainer = make_trainer(make_system(name), steps=3, device="cuda", amp=amp)
+    assert all(parameter.isfinite().all() and parameter.is_cuda for parameter in trainer.train().parameters())
+
+
+@needs_gpu
+def test_a_model_is_loaded_to_where_it_is_scored(data, tmp_path):
+    Trainer(Pix2Pix(CONFIG), data, TrainConfig(steps=1), run=tmp_path / "run", about=about_data(data.store)).train()
+    system, _ = load_system(tmp_path / "run")
+    evaluate({"pix2pix": system.translate}, data.store, "train", metrics=("mae",))
 
 
 @pytest.mark.nightly

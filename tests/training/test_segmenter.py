@@ -12,6 +12,7 @@ from medsynth_lib.data.prepare import PrepareConfig, prepare
 from medsynth_lib.errors import CheckpointError, InputError
 from medsynth_lib.metrics.distribution import frechet
 from medsynth_lib.training.config import TrainConfig
+from medsynth_lib.training.run import load_system
 from medsynth_lib.training.segmenter import (
     REAL,
     Segmenter,
@@ -87,6 +88,17 @@ def test_a_finished_run_is_loaded_and_another_store_refused(segmenter, store, ru
     config = PrepareConfig(source="PET", target="CT", also=("LABELS",), size=32, test=("P2",))
     with pytest.raises(CheckpointError, match="another store"):
         train_segmenter(prepare(cohort, tmp_path / "store", config), run, SMALL, QUICK)
+
+
+def test_methods_that_see_neighbouring_planes_are_scored(segmenter, store, target):
+    middle = {"knows": lambda source: target(source[:, 1:2])}
+    found = miou_of(middle, segmenter, store, context=3)
+    assert found.summaries["knows"] == found.summaries[REAL]
+
+
+def test_it_is_no_translator(segmenter, run):
+    with pytest.raises(CheckpointError, match="a segmenter reads images"):
+        load_system(run)
 
 
 def test_a_store_without_labels_is_refused(cohort, segmenter, tmp_path):

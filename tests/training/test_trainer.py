@@ -5,10 +5,12 @@ import threading
 
 import pytest
 import torch
+from torch.nn.utils import parametrize
 from torch.optim.lr_scheduler import LambdaLR
 
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems.pix2pix import Pix2Pix, Pix2PixConfig
+from medsynth_lib.training import clock
 from medsynth_lib.training import trainer as trainer_module
 from medsynth_lib.training.checkpoint import MODEL, load_checkpoint, load_model
 from medsynth_lib.training.config import TrainConfig, learning_rate_factor
@@ -165,6 +167,46 @@ def test_looking_at_the_average_on_the_way_changes_nothing():
         trainer = make_trainer(make_system("pix2pix"), callbacks=callbacks)
         ends.append([trainer.train().state_dict(), trainer.system.state_dict()])
     assert equal(*ends)
+
+
+def test_the_returned_system_holds_the_trained_judge_too():
+    trainer = make_trainer(small(), steps=3)
+    found = trainer.train().discriminator.state_dict()
+    assert equal(found, trainer.system.discriminator.state_dict())
+    assert not equal(found, small().discriminator.state_dict())
+
+
+def test_spectral_norms_are_measured_on_the_weights_that_are_returned():
+    trainer = make_trainer(make_system("medusis"), steps=3, ema=0.5)
+    generator = trainer.train().generator
+    norms = [
+        float(torch.linalg.matrix_norm(module.weight.flatten(1), 2))
+        for module in generator.modules()
+        if parametrize.is_parametrized(module, "weight")
+    ]
+    assert norms == pytest.approx([1.0] * len(norms), abs=0.03)
+    assert len(norms) > 3
+
+
+def test_what_callbacks_take_is_not_counted_as_training(monkeypatch):
+    """On a clock of ours, a step of two slices takes one second, and a callback a hundred."""
+    now, rates = [0.0], []
+
+    def callback(progress):
+        rates.append(progress.images_per_second)
+        now[0] += 100
+
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    trainer = make_trainer(small(), steps=6, log_every=2, callbacks=[callback])
+    step = trainer.training_step
+
+    def timed(batch):
+        now[0] += 1
+        return step(batch)
+
+    trainer.training_step = timed
+    trainer.train()
+    assert rates == [2.0, 2.0, 2.0]
 
 
 class Recorded(NoiseSlices):

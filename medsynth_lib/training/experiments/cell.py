@@ -21,7 +21,6 @@ import torch
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.slices import SPLITS, SliceStore
 from medsynth_lib.errors import MedSynthError
-from medsynth_lib.systems import SYSTEMS
 from medsynth_lib.systems.base import System
 from medsynth_lib.training.checkpoint import last_step
 from medsynth_lib.training.evaluate import evaluate
@@ -63,7 +62,7 @@ def run_job(job: Job) -> bool:
 def cell_result(job: Job, one: Evaluate, trainer: Trainer, store: SliceStore) -> dict[str, object]:
     """Everything a table may say of a cell: figures, what they were computed on, how, and with what."""
     started = time.monotonic()
-    system = inference_system(job, one)
+    system = inference_system(job, one, trainer.device)
     torch.manual_seed(job.seed)  # a system may draw noise for every image
     evaluation = evaluate({job.system: system.translate}, store, device=trainer.device, metrics=_metrics(job.metrics))
     scores = {key: value for name in job.scores for key, value in SCORES[name](system.cpu(), store).items()}
@@ -86,14 +85,11 @@ def cell_result(job: Job, one: Evaluate, trainer: Trainer, store: SliceStore) ->
     }
 
 
-def inference_system(job: Job, one: Evaluate) -> System:
+def inference_system(job: Job, one: Evaluate, device: torch.device) -> System:
     """The run's system as anyone would load it, with the evaluation's changes of its config."""
-    system, _ = load_system(job.run)
-    if not one.inference:
-        return system
-    changed = SYSTEMS[job.system][0](replace(system.config, **one.inference))
-    changed.load_state_dict(system.state_dict())
-    return changed.eval().requires_grad_(False)
+    system, _ = load_system(job.run, device)
+    system.config = replace(system.config, **one.inference)
+    return system
 
 
 def training_seconds(job: Job) -> float:

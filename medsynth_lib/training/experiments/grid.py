@@ -12,7 +12,7 @@ from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.datasets import Augmentation
 from medsynth_lib.errors import TrainingError
 from medsynth_lib.systems import SYSTEMS
-from medsynth_lib.training.config import TrainConfig
+from medsynth_lib.training.config import TrainConfig, tuples
 from medsynth_lib.training.profiles import Profile, profile
 
 #: What a table shows where an experiment names nothing else.
@@ -184,8 +184,3 @@ def _profile(system: str, content: Mapping[str, object]) -> Profile:
             "windows": {word: tuples(window) for word, window in content["windows"].items()},
         }
     )
-
-
-def tuples(value: object) -> object:
-    """JSON's lists as the tuples that configs hold."""
-    return tuple(map(tuples, value)) if isinstance(value, list) else value
