@@ -1,13 +1,19 @@
-"""What README.md promises exists: the places in its "Where is …?" table, every command it shows, every image."""
+"""What README.md promises exists: the places in its "Where is …?" table, every command it shows, every image. And what
+an example in a docstring shows is what comes out."""
 
+import doctest
+import importlib
 import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from medsynth_lib.cli import command_names
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+README, LIBRARY = ROOT / "README.md", ROOT / "medsynth_lib"
+EXAMPLES = [path for path in sorted(LIBRARY.rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
 
 
 def table_paths(text: str) -> list[str]:
@@ -77,3 +83,11 @@ def test_the_checks_catch_planted_faults():
     assert unknown_commands(shown_commands(text)) == ["make lesons PROFILE=smoke", "medsynth fly"]
     text = "![A](no/such.png) [![B](https://example.org/b.svg)](x) <img alt='c' src='no/c.png'>"
     assert missing_images(text) == ["no/such.png", "no/c.png"]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_in_a_docstring_gives_what_it_says(path):
+    module = importlib.import_module(".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts))
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
