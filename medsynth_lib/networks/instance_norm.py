@@ -35,4 +35,7 @@ class InstanceNorm(nn.Module):
         channels = features.reshape(1, -1, height, width)
         normed, _, inverse_sd = torch.native_batch_norm(channels, None, None, None, None, True, 0.0, self.eps)
         contrast = inverse_sd**-2 > (1 + NO_CONTRAST) * self.eps
-        return (normed * contrast.to(normed.dtype)[:, None, None]).view_as(features)
+        normed = (normed * contrast.to(normed.dtype)[:, None, None]).view_as(features)
+        if features.is_contiguous(memory_format=torch.channels_last):  # lost on the way through B·C channels
+            return normed.contiguous(memory_format=torch.channels_last)
+        return normed

@@ -19,11 +19,13 @@ def test_gradient_is_that_of_the_formula():
     assert torch.autograd.gradcheck(InstanceNorm(), features)
 
 
-def test_channels_last_and_training_mode_change_nothing():
+def test_channels_last_stays_and_training_mode_changes_nothing():
     features, norm = torch.randn(2, 6, 8, 8), InstanceNorm()
     expected = norm.train()(features)
     assert torch.equal(norm.eval()(features), expected)
-    assert torch.allclose(norm(features.to(memory_format=torch.channels_last)), expected, atol=1e-6)
+    channels_last = norm(features.to(memory_format=torch.channels_last))
+    assert torch.allclose(channels_last, expected, atol=1e-6)
+    assert channels_last.is_contiguous(memory_format=torch.channels_last)  # else every convolution lays it out anew
 
 
 def test_it_has_no_state():
