@@ -14,14 +14,17 @@ import numpy as np
 CONFIDENCE = 0.99
 #: Least half-width, in parts of the mean: other processors and versions round differently.
 FLOOR = 0.05
+#: Counts of lesions: where no seed differs from another, chance still would, by about the square root (Poisson).
+COUNTS = {"erased", "hallucinated"}
 #: A number whose half-width is more than this part of its mean says too little: it is shown, not judged.
 WIDEST = 0.5
 #: A result may be better than the mean by this many half-widths; far better than ever is a leak until shown otherwise.
 BETTER = 3
 RULE = (
-    f"mean ± max(k sd, {FLOOR:.0%} of |mean|) over n seeds, k = t({CONFIDENCE:.0%}, n-1) sqrt(1 + 1/n): the "
-    f"{CONFIDENCE:.0%} prediction interval of one more seed; {BETTER} times as far towards better where the name says "
-    f"which way that is; not judged where it is wider than {WIDEST:.0%} of |mean|, or from one seed"
+    f"mean ± max(k sd, {FLOOR:.0%} of |mean|; √mean for a count of lesions) over n seeds, "
+    f"k = t({CONFIDENCE:.0%}, n-1) sqrt(1 + 1/n): the {CONFIDENCE:.0%} prediction interval of one more seed; {BETTER} "
+    f"times as far towards better where the name says which way that is; not judged where it is wider than "
+    f"{WIDEST:.0%} of |mean|, or from one seed"
 )
 _HIGHER = {"psnr", "ssim", "dice", "iou", "miou", "accuracy", "recovery", "correlation", "modes", "quality"}
 _HIGHER |= {"margin", "margins", "ahead"}
@@ -57,10 +60,11 @@ def band(name: str, values: Sequence[float]) -> Band:
     count, mean = len(values), float(np.mean(values))
     sd = float(np.std(values, ddof=1)) if count > 1 else 0.0
     found = (mean, sd, float(min(values)), float(max(values)))
-    if count < 2 or set(re.findall(r"[a-z]+", name.lower())) & _SETTINGS:
+    words = set(re.findall(r"[a-z]+", name.lower()))
+    if count < 2 or words & _SETTINGS:
         return Band(*found, None, None)
     factor = t.ppf((1 + CONFIDENCE) / 2, count - 1) * math.sqrt(1 + 1 / count)
-    half = max(factor * sd, FLOOR * abs(mean))
+    half = max(factor * sd, FLOOR * abs(mean), math.sqrt(mean) if words & COUNTS else 0)
     if not 0 < half <= WIDEST * abs(mean):
         return Band(*found, None, None)
     better = direction(name)

@@ -49,6 +49,13 @@ def test_better_reaches_further_than_worse():
     assert (unknown.low, unknown.high) == pytest.approx((10 - half, 10 + half))
 
 
+def test_a_count_of_lesions_may_differ_by_chance_where_no_seed_did():
+    found = band("lesions U-Net erased", [21, 21, 21])
+    assert (found.low, found.high) == pytest.approx((21 - 21**0.5, 21 + 21**0.5))
+    assert band("lesions real PET hallucinated", [0, 0, 0]).low is None
+    assert band("lesions", [21, 21, 21]).low == pytest.approx(21 * (1 - FLOOR))  # how many there are is no chance
+
+
 def test_negative_means_have_bands_the_right_way_round():
     found = band("x", [-10.0, -10.0])
     assert found.low < -10 < found.high
