@@ -52,7 +52,8 @@ class Slide:
 def notebook_slides(notebook: Any, folder: Path) -> list[Slide]:
     """A slide for each cell of type ``slide`` or ``subslide``, with the fragments and notes that follow it.
 
-    Where the notebook was executed, each picture of the cells in between makes a slide too.
+    Where the notebook was executed, each picture of the cells in between makes a slide too, and a text that ends in a
+    colon is followed by what the next cell with anything to say printed.
 
     Args:
         folder: where the notebook lies; its pictures are put into the slides.
@@ -61,9 +62,11 @@ def notebook_slides(notebook: Any, folder: Path) -> list[Slide]:
         MedSynthError: see ``markdown_html``.
     """
     slides: list[Slide] = []
-    section = ""
+    section, announces = "", False
     for cell in static_copy(notebook).cells:
         kind = cell.metadata.get("slideshow", {}).get("slide_type", "-")
+        if cell.cell_type == "markdown" and kind != "notes":
+            announces = kind in SHOWN and cell.source.rstrip().endswith(":")
         if kind in ("slide", "subslide") or (kind in SHOWN and not slides):
             own = heading(cell.source) if cell.cell_type == "markdown" else ""
             section = own if own and re.search(r"(?m)^##? ", cell.source) else section
@@ -73,6 +76,8 @@ def notebook_slides(notebook: Any, folder: Path) -> list[Slide]:
         elif kind in ("fragment", "notes"):
             slides[-1] = _extended(slides[-1], cell, kind, folder)
         elif kind != "skip" and slides and cell.cell_type == "code":
+            if announces and cell.get("outputs"):
+                slides[-1], announces = replace(slides[-1], body=slides[-1].body + _printed(cell)), False
             slides += [_picture(picture, section) for picture in _pictures(cell)]
     return slides
 
@@ -106,6 +111,11 @@ def _extended(slide: Slide, cell: Any, kind: str, folder: Path) -> Slide:
         note = f'<aside class="notes" data-cell="{cell.id}">{html}</aside>\n'
         return replace(slide, notes=(*slide.notes, note))
     return replace(slide, body=f'{slide.body}\n<div class="fragment" data-cell="{cell.id}">{html}</div>')
+
+
+def _printed(cell: Any) -> str:
+    text = "".join("".join(one.text) for one in cell.outputs if one.output_type == "stream" and one.name == "stdout")
+    return f"\n<pre>{escape(text.rstrip())}</pre>" if text else ""
 
 
 def _pictures(cell: Any) -> Iterator[str]:

@@ -99,6 +99,17 @@ def test_pictures_of_a_run_become_slides_with_their_words(course, tmp_path):
     assert [one.section for one in slides if one.look == "picture"] == ["Theory", "Theory"]
 
 
+@pytest.mark.parametrize(("ending", "shown"), [(" See it:", True), (" See it.", False)])
+def test_a_slide_that_announces_something_shows_what_was_printed(tmp_path, ending, shown):
+    text = nbformat.v4.new_markdown_cell("# Haar" + ending, metadata={"slideshow": {"slide_type": "slide"}})
+    outputs = [[], ["energy < 1\n"], ["not announced\n"]]
+    streams = [[nbformat.v4.new_output("stream", name="stdout", text=one) for one in some] for some in outputs]
+    code = [nbformat.v4.new_code_cell("print()", outputs=some) for some in streams]
+    (slide,) = notebook_slides(nbformat.v4.new_notebook(cells=[text, *code]), tmp_path)
+    assert ("<pre>energy &lt; 1</pre>" in slide.body) == shown
+    assert "not announced" not in slide.body
+
+
 def test_slides_of_a_markdown_file(tmp_path):
     (tmp_path / "01_talk.md").write_text("# Talk\n\nNote:\nSmile.\n\n---\n\n## Two\n\n$x$ --- text\n")
     one, two = markdown_slides(tmp_path / "01_talk.md")
