@@ -35,8 +35,9 @@ KEYWORDS = """
     ContrastBolusAgent ImagePositionPatient ImageOrientationPatient PixelSpacing SpacingBetweenSlices SliceThickness
     Rows Columns NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SamplesPerPixel
     PhotometricInterpretation BitsAllocated PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit RescaleSlope
-    RescaleIntercept Units DecayCorrection SUVType PatientWeight SeriesDate SeriesTime AcquisitionDate AcquisitionTime
-    TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence PatientIdentityRemoved
+    RescaleIntercept Units CorrectedImage AttenuationCorrectionMethod DecayCorrection SUVType PatientWeight SeriesDate
+    SeriesTime AcquisitionDate AcquisitionTime TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence
+    PatientIdentityRemoved
 """
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 #: Threads wait for the disk, not for Python; more do not help.
