@@ -60,17 +60,49 @@ def test_each_file_has_its_own_slope(tmp_path):
     assert np.allclose(volume.array[::-1, ::-1, -1].T, last)
 
 
-@pytest.mark.parametrize(("signed", "padding", "vr"), [(True, -2000, "SS"), (True, 63536, "US"), (False, 5000, "US")])
+@pytest.mark.parametrize(
+    ("signed", "padding", "vr"), [(True, -2000, "SS"), (True, 63536, "US"), (False, 5000, "US"), (False, -2000, "SS")]
+)
 def test_padding_is_clipped_and_counted(tmp_path, signed, padding, vr):
     stored = stored_values().astype(np.int16 if signed else np.uint16)
-    stored[:, 0, :] = padding - 2**16 if padding > 2**15 else padding
+    stored[:, 0, :] = np.array(padding % 2**16, np.uint16).astype(stored.dtype)
     datasets = make_series(stored=stored)
     for dataset in datasets:
-        dataset.add_new("PixelPaddingValue", vr, padding)  # the third case is -2000 under the unsigned VR
+        dataset.add_new("PixelPaddingValue", vr, padding)  # -2000 and 63536 are the same bits under two VRs
     volume = read_folder(save(datasets, tmp_path))
     assert (volume.array == -1024).sum() == stored[:, 0, :].size == 80
     assert volume.array.min() == -1024
     assert any("80 voxels (8.3 %) are padding" in problem for problem in volume.problems)
+
+
+@pytest.mark.parametrize("modality", ["MR", "PT"])
+def test_padding_of_mr_and_pet_is_no_signal(tmp_path, modality):
+    stored = stored_values()
+    expected = stored.copy()
+    stored[:, 0, :], expected[:, 0, :] = -32768, 0
+    folders = save(make_series(modality, expected), tmp_path / "clean"), tmp_path / "padded"
+    save(make_series(modality, stored, PixelPaddingValue=-32768), folders[1])
+    clean, padded = (read_folder(folder) for folder in folders)
+    assert np.array_equal(padded.array, clean.array)
+    assert any("80 voxels (8.3 %) are padding" in problem for problem in padded.problems)
+
+
+@pytest.mark.parametrize("declared", [{"PixelPaddingValue": -2000}, {}], ids=["declared", "undeclared"])
+def test_padding_does_not_make_stored_values_pass_as_hu(tmp_path, declared):
+    stored = stored_values()
+    stored[:, 0, :] = -2000
+    folder = save(make_series(stored=stored, RescaleIntercept=0.0, **declared), tmp_path)
+    with pytest.raises(InputError, match="not in HU"):
+        read_folder(folder)
+
+
+def test_a_blank_plane_may_have_slope_0(tmp_path):
+    stored = stored_values()
+    stored[-1] = 0
+    datasets = make_series("PT", stored)
+    expected = read_folder(save(datasets, tmp_path / "plain")).array
+    datasets[-1].RescaleSlope = 0
+    assert np.array_equal(read_folder(save(datasets, tmp_path / "blank")).array, expected)
 
 
 def test_contrast_agent_makes_a_cect(tmp_path):

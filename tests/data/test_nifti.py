@@ -129,6 +129,7 @@ def nan_voxel(array):
         ("CT", nan_voxel(ct_values()), "not finite"),
         ("CT", np.abs(ct_values()), "not in HU"),
         ("CT", (ct_values() + 1000) / 2500, "scaled to [0, 1]?"),
+        ("CT", np.where(ct_values() < -900, -2000, np.abs(ct_values())), "not in HU"),  # stored values, padded
         ("PET", ct_values() * 100, "not SUV"),
         ("PET", np.minimum(ct_values(), 0), "no activity"),
         ("MR", np.full((4, 4, 4), 7.0), "same value"),
