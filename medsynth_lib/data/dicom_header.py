@@ -36,8 +36,8 @@ KEYWORDS = """
     Rows Columns NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SamplesPerPixel
     PhotometricInterpretation BitsAllocated PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit RescaleSlope
     RescaleIntercept Units CorrectedImage AttenuationCorrectionMethod DecayCorrection SUVType PatientWeight SeriesDate
-    SeriesTime AcquisitionDate AcquisitionTime TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence
-    PatientIdentityRemoved
+    SeriesTime AcquisitionNumber AcquisitionDate AcquisitionTime TimezoneOffsetFromUTC
+    RadiopharmaceuticalInformationSequence PatientIdentityRemoved
 """
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 #: Threads wait for the disk, not for Python; more do not help.
@@ -78,7 +78,8 @@ class DicomSeries:
 
     @property
     def frame_of_reference(self) -> str | None:
-        return text(self.planes[0].tags, "FrameOfReferenceUID") or None
+        """Of the first plane that has one: a screenshot among them has none."""
+        return next(filter(None, (text(plane.tags, "FrameOfReferenceUID") for plane in self.planes)), None)
 
 
 def scan_headers(paths: Iterable[Path]) -> tuple[list[DicomSeries], list[tuple[Path, str]]]:

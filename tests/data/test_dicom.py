@@ -8,7 +8,13 @@ import shutil
 import gdcm
 import numpy as np
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import (
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.nifti import read_nifti
@@ -147,6 +153,53 @@ def test_copies_and_localisers_are_left_out_and_reported(tmp_path):
     )
 
 
+def two_acquisitions(modality="CT", shift_mm=1.5):
+    """The same planes again as acquisition 2, ``shift_mm`` further up."""
+    first = make_series(modality, AcquisitionNumber=1)
+    shared = {"SeriesInstanceUID": first[0].SeriesInstanceUID, "FrameOfReferenceUID": first[0].FrameOfReferenceUID}
+    second = make_series(modality, origin=(-20.0, -30.0, 100.0 + shift_mm), AcquisitionNumber=2, **shared)
+    return first + second
+
+
+def test_acquisitions_may_follow_one_another_but_not_interleave(tmp_path):
+    assert read_folder(save(two_acquisitions(shift_mm=8 * 3.0), tmp_path / "after")).shape[2] == 16
+    with pytest.raises(InputError, match="between each other's planes(.|\n)*2 acquisitions that alternate 15 times"):
+        read_folder(save(two_acquisitions(), tmp_path / "between"))
+    volume = read_folder(save(two_acquisitions("MR"), tmp_path / "MR"))
+    assert volume.problems == ("planes of 2 acquisitions alternate",)
+
+
+def test_rounding_tells_no_planes_apart(tmp_path):
+    datasets = make_series()
+    for dataset, tilt in zip(datasets, [0.000499] * 7 + [0.000501], strict=True):
+        dataset.ImageOrientationPatient = [1, tilt, 0, -tilt, 1, 0]
+        dataset.PixelSpacing = [2.0, 1.5 + tilt / 10]
+    assert read_folder(save(datasets, tmp_path)).shape[2] == 8
+
+
+def test_a_screenshot_in_the_series_is_left_out_and_told(tmp_path):
+    datasets = make_series()
+    expected = read_folder(save(datasets, tmp_path / "plain"))
+    page = copy.deepcopy(datasets[0])
+    page.SOPClassUID = page.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    page.SOPInstanceUID = page.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID"):
+        delattr(page, keyword)
+    (series,) = find_series(save([page, *datasets], tmp_path / "mixed"))
+    volume = read_series(series)
+    assert np.array_equal(volume.array, expected.array)
+    assert volume.problems == ("1 pages without a position (screenshots, reports) were left out",)
+    assert series.frame_of_reference == datasets[0].FrameOfReferenceUID
+
+
+def test_a_plane_without_a_position_is_named_by_its_file(tmp_path):
+    datasets = make_series()
+    del datasets[2].ImagePositionPatient
+    with pytest.raises(InputError, match="ImagePositionPatient is missing") as caught:
+        read_folder(save(datasets, tmp_path))
+    assert caught.value.where == tmp_path / "0006.dcm"
+
+
 def test_enhanced_multi_frame_equals_its_single_frame_twin(tmp_path):
     datasets = make_series()
     for index, dataset in enumerate(datasets):
@@ -253,6 +306,8 @@ def everywhere(keyword, value):
 
 
 REFUSED = {
+    "mixes 2 patients": set_tag("PatientID", "HOSPITAL-4712"),
+    "mixes 2 studies": set_tag("StudyInstanceUID", "1.2.4"),
     "mixes 2 modalities": set_tag("Modality", "MR"),
     "mixes 2 orientations": turn_half,
     "mixes 2 image sizes": other_size,
