@@ -8,6 +8,7 @@ import shutil
 import gdcm
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 from pydicom.uid import (
     JPEG2000Lossless,
     JPEGLSLossless,
@@ -111,9 +112,43 @@ def test_a_blank_plane_may_have_slope_0(tmp_path):
     assert np.array_equal(read_folder(save(datasets, tmp_path / "blank")).array, expected)
 
 
-def test_contrast_agent_makes_a_cect(tmp_path):
-    assert read_folder(save(make_series(ContrastBolusAgent="Iohexol"), tmp_path / "a")).modality == "CECT"
-    assert read_folder(save(make_series(ContrastBolusAgent="NONE"), tmp_path / "b")).modality == "CT"
+def coded(meaning, **more):
+    item = Dataset()
+    item.CodeMeaning = meaning
+    for keyword, value in more.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"ContrastBolusAgent": "Iohexol"},
+        {"ContrastBolusAgent": "Non-ionic 100 ml"},
+        {"ContrastBolusAgent": "GASTRO & OMNI", "ContrastBolusRoute": "Oral & IV"},
+        {"ContrastBolusAgentSequence": coded("Iohexol"), "ContrastBolusRoute": "IV"},
+        {"ContrastBolusAgentSequence": coded(
+            "Iohexol", ContrastBolusAdministrationRouteSequence=coded("Intravenous route"))},
+    ],
+)  # fmt: skip
+def test_contrast_agent_in_the_vessels_makes_a_cect(tmp_path, tags):
+    assert read_folder(save(make_series(**tags), tmp_path)).modality == "CECT"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"ContrastBolusAgent": word} for word in (
+        "", "-", "N", "N/A", "NONE", "NONE ADMINISTERED", "No contrast media", "Unenhanced", "W/O CONTRAST", "without",
+        "ohne KM", "Non-contrast", "nativ", "ORAL", "Telebrix per os")]
+    + [
+        {"ContrastBolusAgent": "Gastrografin", "ContrastBolusRoute": "Oral"},
+        {"ContrastBolusAgentSequence": coded("None")},
+        {"ContrastBolusAgentSequence": coded(
+            "Barium", ContrastBolusAdministrationRouteSequence=coded("Oral route"))},
+    ],
+)  # fmt: skip
+def test_no_contrast_agent_or_one_that_was_drunk_leaves_a_ct(tmp_path, tags):
+    assert read_folder(save(make_series(**tags), tmp_path)).modality == "CT"
 
 
 def test_uneven_gaps_keep_voxels_and_tell_the_offsets(tmp_path):
@@ -163,7 +198,7 @@ def two_acquisitions(modality="CT", shift_mm=1.5):
 
 def test_acquisitions_may_follow_one_another_but_not_interleave(tmp_path):
     assert read_folder(save(two_acquisitions(shift_mm=8 * 3.0), tmp_path / "after")).shape[2] == 16
-    with pytest.raises(InputError, match="between each other's planes(.|\n)*2 acquisitions that alternate 15 times"):
+    with pytest.raises(InputError, match=r"between each other's planes(.|\n)*2 acquisitions that alternate 15 times"):
         read_folder(save(two_acquisitions(), tmp_path / "between"))
     volume = read_folder(save(two_acquisitions("MR"), tmp_path / "MR"))
     assert volume.problems == ("planes of 2 acquisitions alternate",)
