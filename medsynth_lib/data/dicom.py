@@ -93,7 +93,9 @@ def _pixels(placed: Stack, modality: str, factor: float) -> tuple[np.ndarray, np
         for planes, frames in zip(files.values(), decoded(list(files), syntax, (rows, columns)), strict=True):
             for index, plane in planes:
                 if plane.frame >= len(frames):
-                    raise InputError("a frame is missing", where=plane.path, seen=f"{len(frames)} frames")
+                    raise InputError(
+                        "a frame is missing", where=plane.path, seen=f"{len(frames)} frames", fix="copy the file again"
+                    )
                 stored = frames[plane.frame]
                 slope, intercept = _rescale(plane, modality, blank=not stored.any())
                 values[index] = (stored * slope + intercept) * factor

@@ -40,9 +40,11 @@ def checked_values(
         return _labels(array, where), ()
     array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
-        raise InputError("voxels do not fit a 32-bit number", where=where)
+        raise InputError("voxels do not fit a 32-bit number", where=where, fix="export in the image's own unit")
     if array.min() == array.max():
-        raise InputError("every voxel has the same value", where=where, seen=float(array.flat[0]))
+        raise InputError(
+            "every voxel has the same value", where=where, seen=float(array.flat[0]), fix="export the image again"
+        )
     if modality in ("CT", "CECT"):
         return _ct(array, where, padding)
     if modality == "PET":

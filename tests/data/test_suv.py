@@ -83,6 +83,7 @@ def test_gml_passes_through():
         ("not by body weight", {}, {"Units": "GML", "SUVType": "LBM"}),
         ("PatientWeight is missing", {}, {"PatientWeight": None}),
         ("PatientWeight is implausible", {}, {"PatientWeight": 70000.0}),
+        ("PatientWeight is damaged", {}, {"PatientWeight": [70.0, 5.0]}),
         ("RadionuclideTotalDose is missing", {"RadionuclideTotalDose": None}, {}),
         ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350.0}, {}),  # MBq
         ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350e3}, {}),  # kBq
@@ -104,6 +105,7 @@ def test_what_cannot_become_suv_is_refused_by_name(words, drug, tags):
     with pytest.raises(InputError) as caught:
         factor(drug, **tags)
     assert words in caught.value.what
+    assert caught.value.fix
 
 
 COPPER_64_S, ZIRCONIUM_89_S = 45_721.0, 282_276.0
