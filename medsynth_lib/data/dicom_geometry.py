@@ -155,9 +155,9 @@ def _check_uniform(planes: Sequence[Plane]) -> None:
 
 def _acquisitions(planes: Sequence[Plane]) -> tuple[str, ...]:
     """Several acquisitions, in the order of positions, may follow one another; in a CT none lies inside another."""
-    numbers_ = [text(plane.tags, "AcquisitionNumber") for plane in planes]
-    count, changes = len(set(numbers_)), sum(one != other for one, other in pairwise(numbers_))
-    if changes < count:
+    told = list(filter(None, (text(plane.tags, "AcquisitionNumber") for plane in planes)))
+    count, changes = len(set(told)), sum(one != other for one, other in pairwise(told))
+    if changes < max(count, 1):
         return ()
     if text(planes[0].tags, "Modality") != "CT":  # MR measures every other plane first
         return (f"planes of {count} acquisitions alternate",)

@@ -126,7 +126,7 @@ def _check_not_spect(header: Dataset) -> None:
 
 
 def _check_attenuation(header: Dataset) -> None:
-    """Attenuated by the body, activity is too low by a factor of 2 to 10, and more inside: no SUV."""
+    """Without the correction, activity deep in the body looks several times too low."""
     corrections = _corrections(header)
     method = text(header, "AttenuationCorrectionMethod").upper()
     if "ATTN" in corrections or (not corrections and not re.match(r"NO(NE|T)?\b", method)):
