@@ -233,7 +233,7 @@ def _best_pair(patient: Patient, source: str, target: str) -> Pair | str:
     targets = [image for image in patient.images if image.modality == target]
     for word, found in ((source, sources), (target, targets)):
         if not any(image.error is None for image in found):
-            return f"no usable {word}" if found else f"no {word}"
+            return f"no usable {word}: {found[0].error.what}" if found else f"no {word}"
     couples = [(a, b) for a, b in product(sources, targets) if a.shares_space_with(b) and a.overlap(b) > 0]
     if not couples:
         return f"{source} and {target} do not share a frame of reference, or do not overlap"

@@ -25,7 +25,8 @@ from pydicom.uid import UID, ImplicitVRLittleEndian
 from medsynth_lib import __version__
 from medsynth_lib.data.aliases import STANDARD_UID, Aliases, shifted
 from medsynth_lib.data.atomic import atomic_path
-from medsynth_lib.data.dicom_header import CONTRAST_ABSENT, IMAGE_MODALITIES, NOT_IMAGES
+from medsynth_lib.data.dicom_contrast import has_contrast
+from medsynth_lib.data.dicom_header import IMAGE_MODALITIES, NOT_IMAGES
 from medsynth_lib.data.identifiers import elements, identifiers_of, is_dicom, mentions
 from medsynth_lib.data.tags import text
 from medsynth_lib.data.tree import files_under
@@ -123,15 +124,18 @@ def deidentified(tags: FileDataset, parser: Callable, aliases: Aliases) -> tuple
     """
     known, before, old = identifiers_of(tags), _keywords(tags), _replaceable(tags)
     patient, days = aliases.patient(tags), aliases.days(tags)
+    agent = "YES" if has_contrast(tags) else ""  # what tells it, the route and the codes, does not stay
     parsed = parser(tags, {
         "unlisted": lambda item, field, **_: field.uid not in item["kept"],
         "patient": lambda **_: patient,
         "uid": lambda field, **_: aliases.uid(str(field.element.value)),
         "shifted": lambda field, **_: shifted(str(field.element.value or ""), days),
-        "agent": lambda field, **_: "" if str(field.element.value).strip().upper() in CONTRAST_ABSENT else "YES",
+        "agent": lambda **_: agent,
     })  # fmt: skip
     named = _drop_named(parsed, known)
     removed = before - _keywords(parsed) - named
+    if agent:
+        parsed.ContrastBolusAgent = agent
     _complete(parsed)
     _check_listed(parsed)
     if old & _replaceable(parsed):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from medsynth_lib.errors import InputError
 
 __all__ = ["DicomSeries", "find_series", "read_series"]
 
+#: What declared padding becomes.
+OUTSIDE = {"CT": CT_RANGE_HU[0], "CECT": CT_RANGE_HU[0], "PET": 0.0, "MR": 0.0}
 SPECT = "SPECT (modality NM) is not supported: its voxels are counts, not calibrated activity"
 
 
@@ -38,8 +39,8 @@ def find_series(root: str | Path) -> list[DicomSeries]:
 def read_series(series: DicomSeries, *, allow_missing: bool = False) -> Volume:
     """Decode a series into a RAS+ volume: CT in HU, PET in SUVbw, MR as rescaled.
 
-    Per file ``value = RescaleSlope · stored + RescaleIntercept``. CT padding (PixelPaddingValue and anything below
-    -1024 HU) becomes the lower end of ``CT_RANGE_HU`` and is counted in ``problems``, as are uneven gaps.
+    Per file ``value = RescaleSlope · stored + RescaleIntercept``. Padding (PixelPaddingValue, in CT also anything
+    below -1024 HU) becomes air or no signal (``OUTSIDE``) and is counted in ``problems``, as are uneven gaps.
 
     Args:
         series: from ``find_series``.
@@ -61,69 +62,70 @@ def _read(series: DicomSeries, allow_missing: bool) -> Volume:
     if series.modality == "PET":
         factor, noted = suv_factor([plane.tags for plane in placed.planes])
         problems += noted
-    array, padded = _pixels(placed, series.modality, factor)
-    if padded:
-        found = " or ".join(sorted({f"{_padding_range(plane)[0]:g}" for plane in placed.planes}))
-        share = f"{padded} voxels ({100 * padded / array.size:.2g} %)"
-        problems += (f"{share} are padding ({found} HU), set to {CT_RANGE_HU[0]:g} HU",)
-    array, noted = checked_values(array, series.modality)
+    unit, outside = MODALITIES[series.modality], OUTSIDE[series.modality]
+    array, padding = _pixels(placed, series.modality, factor)
+    changed = padding & (array != outside)
+    if changed.any():
+        share = f"{changed.sum()} voxels ({100 * changed.mean():.2g} %)"
+        problems += (f"{share} are padding ({array[changed].min():g} {unit}), set to {outside:g} {unit}",)
+        array[changed] = outside
+    array, noted = checked_values(array, series.modality, padding=padding)
     return Volume(
         array,
         placed.grid.affine,
         series.modality,
-        MODALITIES[series.modality],
+        unit,
         plane_offsets_mm=placed.offsets_mm,
         provenance={"format": "DICOM", "stored_as": encoded_as(placed.planes[0].tags).name},
         problems=problems + noted,
     )
 
 
-def _pixels(placed: Stack, modality: str, factor: float) -> tuple[np.ndarray, int]:
-    """Values of all planes, ``(columns, rows, planes)`` float32, and how many voxels are declared padding."""
+def _pixels(placed: Stack, modality: str, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values of all planes, ``(columns, rows, planes)`` float32, and where they are declared padding."""
     columns, rows, count = placed.grid.shape
     values = np.empty((count, rows, columns), np.float32)
+    padding = np.zeros(values.shape, bool)
     by_syntax = defaultdict(lambda: defaultdict(list))
     for index, plane in enumerate(placed.planes):
         by_syntax[encoded_as(plane.tags)][plane.path].append((index, plane))
-    padded = 0
     for syntax, files in by_syntax.items():
         for planes, frames in zip(files.values(), decoded(list(files), syntax, (rows, columns)), strict=True):
-            padded += sum(_fill(values[index], frames, plane, modality, factor) for index, plane in planes)
-    return values.transpose(2, 1, 0), padded
+            for index, plane in planes:
+                if plane.frame >= len(frames):
+                    raise InputError(
+                        "a frame is missing", where=plane.path, seen=f"{len(frames)} frames", fix="copy the file again"
+                    )
+                stored = frames[plane.frame]
+                slope, intercept = _rescale(plane, modality, blank=not stored.any())
+                values[index] = (stored * slope + intercept) * factor
+                padding[index] = _is_padding(stored, plane)
+    return values.transpose(2, 1, 0), padding.transpose(2, 1, 0)
 
 
-def _fill(out: np.ndarray, frames: np.ndarray, plane: Plane, modality: str, factor: float) -> int:
-    """Write the plane's values into ``out``; how many of them were declared padding."""
-    if plane.frame >= len(frames):
-        raise InputError("a frame is missing", where=plane.path, seen=f"{len(frames)} frames")
-    slope, intercept = _rescale(plane, modality)
-    rescaled = frames[plane.frame] * slope + intercept
-    out[...] = rescaled * factor
-    if modality not in ("CT", "CECT") or text(plane.tags, "PixelPaddingValue") == "":
-        return 0
-    low, high = _padding_range(plane)
-    padding = (rescaled >= low) & (rescaled <= high)
-    out[padding] = CT_RANGE_HU[0]
-    return int(padding.sum())
-
-
-def _rescale(plane: Plane, modality: str) -> tuple[float, float]:
+def _rescale(plane: Plane, modality: str, *, blank: bool) -> tuple[float, float]:
     """Slope and intercept; CT and PET mean nothing without them, MR may do without."""
     default = (1.0, 0.0) if modality == "MR" else (None, None)
     slope = number(plane.tags, "RescaleSlope", default=default[0])
-    if slope == 0 or text(plane.tags, "PhotometricInterpretation") == "MONOCHROME1":
+    # A plane without counts is written with slope 0 by scanners that scale each plane to its own maximum.
+    if (slope == 0 and not blank) or text(plane.tags, "PhotometricInterpretation") == "MONOCHROME1":
         raise InputError(
-            "the values are inverted or all rescaled to one", where=plane.path, rule="MONOCHROME2, RescaleSlope not 0"
+            "the values are inverted or all rescaled to one",
+            where=plane.path,
+            rule="MONOCHROME2, RescaleSlope not 0",
+            fix="export the series again, with the values the scanner reconstructed",
         )
     return slope, number(plane.tags, "RescaleIntercept", default=default[1])
 
 
-def _padding_range(plane: Plane) -> tuple[float, float]:
-    """PixelPaddingValue and PixelPaddingRangeLimit in HU, lowest first."""
+def _is_padding(stored: np.ndarray, plane: Plane) -> np.ndarray | bool:
+    """Where stored values lie between PixelPaddingValue and PixelPaddingRangeLimit, both included."""
+    if text(plane.tags, "PixelPaddingValue") == "":
+        return False
     first = number(plane.tags, "PixelPaddingValue")
     last = number(plane.tags, "PixelPaddingRangeLimit", default=first)
-    # Some writers store -2000 under the unsigned VR, as 63536.
-    wrap = 2 ** int(number(plane.tags, "BitsAllocated")) if number(plane.tags, "PixelRepresentation") else math.inf
-    slope, intercept = _rescale(plane, "CT")
-    low, high = sorted((value - wrap if value >= wrap / 2 else value) * slope + intercept for value in (first, last))
-    return low, high
+    # The same bits under the other VR: some write -2000 as 63536 where pixels are signed, others the reverse.
+    size = 2 ** int(number(plane.tags, "BitsAllocated"))
+    lowest = -size / 2 if number(plane.tags, "PixelRepresentation") else 0
+    low, high = sorted((value - lowest) % size + lowest for value in (first, last))
+    return (stored >= low) & (stored <= high)

@@ -10,10 +10,12 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from medsynth_lib.data.dicom_header import DicomSeries, Plane
+from medsynth_lib.data.located import located
 from medsynth_lib.data.tags import number, numbers, text
 from medsynth_lib.data.volume import EVEN_GAP_TOLERANCE, Grid, check_grid
 from medsynth_lib.errors import InputError
@@ -26,6 +28,8 @@ SAME_POSITION_MM = 0.01
 SIDEWAYS_MM = 0.5
 #: Files in another orientation than the others count as localisers when they are at most this part of the series.
 FEW = 0.2
+#: Differences of direction cosines and of pixel sizes (mm) that come from rounding.
+SAME_DIRECTION, SAME_SPACING_MM = 1e-3, 1e-4
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,16 @@ def stack(series: DicomSeries, *, allow_missing: bool = False) -> Stack:
     """Sort the planes of a series by geometry and check that they make up one image.
 
     Raises:
-        InputError: mixed modality, orientation, size, spacing or frame of reference; several planes at one position; a
-            tilted gantry; a gap above 1.5 times the median gap, unless ``allow_missing``.
+        InputError: mixed patient, study, modality, orientation, size, spacing or frame of reference; several planes at
+            one position; acquisitions between each other's planes; a tilted gantry; a gap above 1.5 times the median
+            gap, unless ``allow_missing``.
     """
-    planes, problems = _without_localisers(series.planes)
-    planes, more = _without_copies(planes)
+    planes, problems = _without_screenshots(series.planes)
+    planes, turned = _without_localisers(planes)
+    planes, copies = _without_copies(planes)
     _check_uniform(planes)
     across, down, normal = _directions(planes[0])
-    positions = np.array([numbers(plane.tags, "ImagePositionPatient", 3) for plane in planes])
+    positions = np.array([_numbers(plane, "ImagePositionPatient", 3) for plane in planes])
     order = np.argsort(positions @ normal, kind="stable")
     planes, positions = tuple(planes[index] for index in order), positions[order]
     offsets = (positions - positions[0]) @ normal
@@ -64,16 +70,27 @@ def stack(series: DicomSeries, *, allow_missing: bool = False) -> Stack:
     shape = (int(number(planes[0].tags, "Columns")), int(number(planes[0].tags, "Rows")), len(planes))
     grid = Grid(shape, np.diag([-1.0, -1.0, 1.0, 1.0]) @ lps)
     check_grid(grid)
-    return Stack(planes, grid, offsets, problems + more + noted)
+    return Stack(planes, grid, offsets, problems + turned + copies + _acquisitions(planes) + noted)
+
+
+def _without_screenshots(planes: Sequence[Plane]) -> tuple[Sequence[Plane], tuple[str, ...]]:
+    """Drop pages without a position that are of another kind than the images, such as dose reports."""
+    (image, _), *_ = Counter(text(plane.tags, "SOPClassUID") for plane in planes).most_common(1)
+    kept = [plane for plane in planes if text(plane.tags, "SOPClassUID") == image or _is_placed(plane)]
+    dropped = len(planes) - len(kept)
+    return kept, (f"{dropped} pages without a position (screenshots, reports) were left out",) if dropped else ()
+
+
+def _is_placed(plane: Plane) -> bool:
+    return bool(text(plane.tags, "ImagePositionPatient") and text(plane.tags, "ImageOrientationPatient"))
 
 
 def _without_localisers(planes: Sequence[Plane]) -> tuple[Sequence[Plane], tuple[str, ...]]:
     """Drop scout images: named so in ImageType, or the few that lie in another orientation than all others."""
     kept = [plane for plane in planes if "LOCALIZER" not in text(plane.tags, "ImageType").upper()] or planes
-    turned = Counter(_orientation(plane) for plane in kept)
-    usual, count = turned.most_common(1)[0]
-    if count >= (1 - FEW) * len(kept):
-        kept = [plane for plane in kept if _orientation(plane) == usual]
+    usual = _kinds(kept, _orientation, SAME_DIRECTION)[0]
+    if len(usual) >= (1 - FEW) * len(kept):
+        kept = usual
     dropped = len(planes) - len(kept)
     return kept, (f"{dropped} localiser images in the series were left out",) if dropped else ()
 
@@ -90,29 +107,66 @@ def _without_copies(planes: Sequence[Plane]) -> tuple[Sequence[Plane], tuple[str
     return list(kept.values()), (f"{copies} files are copies of others and were left out",) if copies else ()
 
 
-def _orientation(plane: Plane) -> tuple[float, ...]:
-    return tuple(np.round(numbers(plane.tags, "ImageOrientationPatient", 6), 3) + 0.0)
+def _orientation(plane: Plane) -> np.ndarray:
+    return _numbers(plane, "ImageOrientationPatient", 6)
+
+
+def _numbers(plane: Plane, keyword: str, count: int) -> np.ndarray:
+    with located(plane.path):
+        return numbers(plane.tags, keyword, count)
+
+
+def _kinds(planes: Sequence[Plane], trait: Callable[[Plane], object], tolerance: float) -> list[list[Plane]]:
+    """The planes by a trait, the commonest first: equal words, or numbers within ``tolerance`` of the first ones."""
+    kinds: list[tuple[object, list[Plane]]] = []
+    for plane in planes:
+        value = trait(plane)
+        for first, members in kinds:
+            if value == first if isinstance(value, str) else np.abs(value - first).max() <= tolerance:
+                members.append(plane)
+                break
+        else:
+            kinds.append((value, [plane]))
+    return sorted((members for _, members in kinds), key=len, reverse=True)
 
 
 def _check_uniform(planes: Sequence[Plane]) -> None:
-    """One image has one modality, frame of reference, orientation, size and spacing."""
-    traits: dict[str, Callable[[Plane], object]] = {
-        "modalities": lambda plane: text(plane.tags, "Modality"),
-        "frames of reference": lambda plane: text(plane.tags, "FrameOfReferenceUID"),
-        "orientations": _orientation,
-        "image sizes": lambda plane: (number(plane.tags, "Rows"), number(plane.tags, "Columns")),
-        "pixel spacings": lambda plane: tuple(np.round(numbers(plane.tags, "PixelSpacing", 2), 4)),
+    """One image has one patient, study, modality, frame of reference, orientation, size and spacing."""
+    traits: dict[str, tuple[Callable[[Plane], object], float]] = {
+        "patients": (lambda plane: text(plane.tags, "PatientID"), 0),
+        "studies": (lambda plane: text(plane.tags, "StudyInstanceUID"), 0),
+        "modalities": (lambda plane: text(plane.tags, "Modality"), 0),
+        "frames of reference": (lambda plane: text(plane.tags, "FrameOfReferenceUID"), 0),
+        "orientations": (_orientation, SAME_DIRECTION),
+        "image sizes": (lambda plane: np.array([number(plane.tags, word) for word in ("Rows", "Columns")]), 0),
+        "pixel spacings": (lambda plane: _numbers(plane, "PixelSpacing", 2), SAME_SPACING_MM),
     }
-    for name, trait in traits.items():
-        counts = Counter(trait(plane) for plane in planes)
-        if len(counts) > 1:
-            seen = ", ".join(str(count) for _, count in counts.most_common(5))
+    for name, (trait, tolerance) in traits.items():
+        kinds = _kinds(planes, trait, tolerance)
+        if len(kinds) > 1:
+            seen = ", ".join(str(len(kind)) for kind in kinds[:5])
             raise InputError(
-                f"the series mixes {len(counts)} {name}",
+                f"the series mixes {len(kinds)} {name}",
                 rule="one image per series",
                 seen=f"{seen} planes",
                 fix="separate them, or export the series again",
             )
+
+
+def _acquisitions(planes: Sequence[Plane]) -> tuple[str, ...]:
+    """Several acquisitions, in the order of positions, may follow one another; in a CT none lies inside another."""
+    told = list(filter(None, (text(plane.tags, "AcquisitionNumber") for plane in planes)))
+    count, changes = len(set(told)), sum(one != other for one, other in pairwise(told))
+    if changes < max(count, 1):
+        return ()
+    if text(planes[0].tags, "Modality") != "CT":  # MR measures every other plane first
+        return (f"planes of {count} acquisitions alternate",)
+    raise InputError(
+        "acquisitions lie between each other's planes",
+        rule="one acquisition per series, or one after the other",
+        seen=f"{count} acquisitions that alternate {changes} times along {len(planes)} planes",
+        fix="separate the acquisitions (AcquisitionNumber) into a series each",
+    )
 
 
 def _directions(plane: Plane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -124,6 +178,7 @@ def _directions(plane: Plane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             "ImageOrientationPatient is damaged",
             rule="two unit vectors at right angles",
             seen=f"lengths {lengths[0]:.3f} and {lengths[1]:.3f}, product {across @ down:.3f}",
+            fix="export the series again",
         )
     return across, down, np.cross(across, down)
 
@@ -149,7 +204,7 @@ def _spacing(
             "planes are missing from the series",
             rule=f"no gap above {MISSING_GAP} times the usual one",
             seen=seen,
-            fix="find the missing files, or allow missing planes to have them interpolated",
+            fix="find the missing files (in Python, read_series(..., allow_missing=True) interpolates)",
         )
     return median, offsets, (f"uneven gaps: {seen}",)
 

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from medsynth_lib.data.dicom_contrast import has_contrast
 from medsynth_lib.data.tags import number, text
 from medsynth_lib.errors import InputError
 
@@ -28,15 +29,16 @@ NOT_DICOM = {
     ".dcm": "named .dcm but without the mark of a DICOM file",
     **dict.fromkeys((".mha", ".mhd", ".nrrd", ".hdr", ".img", ".mgz"), "format not supported: convert it to NIfTI"),
 }
-CONTRAST_ABSENT = {"", "NONE", "NO", "N", "NO CONTRAST", "WITHOUT"}
 #: Dataset keywords that describe where planes are, what their values mean, and how PET becomes SUV. Never a name.
 KEYWORDS = """
     SOPClassUID SOPInstanceUID Modality PatientID StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID ImageType
-    ContrastBolusAgent ImagePositionPatient ImageOrientationPatient PixelSpacing SpacingBetweenSlices SliceThickness
-    Rows Columns NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SamplesPerPixel
+    ContrastBolusAgent ContrastBolusRoute ContrastBolusAgentSequence ContrastBolusAdministrationRouteSequence
+    ImagePositionPatient ImageOrientationPatient PixelSpacing SpacingBetweenSlices SliceThickness Rows Columns
+    NumberOfFrames SharedFunctionalGroupsSequence PerFrameFunctionalGroupsSequence SamplesPerPixel
     PhotometricInterpretation BitsAllocated PixelRepresentation PixelPaddingValue PixelPaddingRangeLimit RescaleSlope
-    RescaleIntercept Units DecayCorrection SUVType PatientWeight SeriesDate SeriesTime AcquisitionDate AcquisitionTime
-    TimezoneOffsetFromUTC RadiopharmaceuticalInformationSequence PatientIdentityRemoved
+    RescaleIntercept Units CorrectedImage AttenuationCorrectionMethod DecayCorrection SUVType PatientWeight SeriesDate
+    SeriesTime AcquisitionNumber AcquisitionDate AcquisitionTime TimezoneOffsetFromUTC
+    RadiopharmaceuticalInformationSequence PatientIdentityRemoved
 """
 FUNCTIONAL_GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 #: Threads wait for the disk, not for Python; more do not help.
@@ -72,12 +74,12 @@ class DicomSeries:
     def modality(self) -> str:
         """CT, CECT, PET, MR or NM; of mixed files, that of the first (``read_series`` refuses the mixture)."""
         word = IMAGE_MODALITIES[text(self.planes[0].tags, "Modality")]
-        agents = {text(plane.tags, "ContrastBolusAgent").upper() for plane in self.planes}
-        return "CECT" if word == "CT" and agents - CONTRAST_ABSENT else word
+        return "CECT" if word == "CT" and any(has_contrast(plane.tags) for plane in self.planes) else word
 
     @property
     def frame_of_reference(self) -> str | None:
-        return text(self.planes[0].tags, "FrameOfReferenceUID") or None
+        """Of the first plane that has one: a screenshot among them has none."""
+        return next(filter(None, (text(plane.tags, "FrameOfReferenceUID") for plane in self.planes)), None)
 
 
 def scan_headers(paths: Iterable[Path]) -> tuple[list[DicomSeries], list[tuple[Path, str]]]:

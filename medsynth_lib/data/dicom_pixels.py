@@ -66,7 +66,12 @@ def decoded(paths: Sequence[Path], syntax: UID, size: tuple[int, int]) -> Iterat
     for path, stored in zip(paths, arrays, strict=True):
         frames = stored[None] if stored.ndim == 2 else stored
         if frames.ndim != 3 or frames.shape[1:] != size:
-            raise InputError("single-channel images are needed", where=path, seen=f"shape {stored.shape}, not {size}")
+            raise InputError(
+                "single-channel images are needed",
+                where=path,
+                seen=f"shape {stored.shape}, not {size}",
+                fix="export the grey images, not screenshots or fused ones in colour",
+            )
         yield frames
 
 

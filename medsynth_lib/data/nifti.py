@@ -168,7 +168,7 @@ def _parse(start: bytes, path: Path) -> nibabel.Nifti1Header:
         size = kind.template_dtype.itemsize
         offset = kind.template_dtype.fields["magic"][1]
         if len(start) >= size and start[offset : offset + 4] in magics:
-            return kind(start[:size], check=False)
+            return _with_sizes_as_sizes(kind(start[:size], check=False))
     raise InputError(
         "not a NIfTI file",
         where=path,
@@ -177,18 +177,39 @@ def _parse(start: bytes, path: Path) -> nibabel.Nifti1Header:
     )
 
 
+def _with_sizes_as_sizes(header: nibabel.Nifti1Header) -> nibabel.Nifti1Header:
+    """As ``nibabel.load`` reads them: ``pixdim[0]`` (qfac) of 0 means 1, and a voxel size has no sign.
+
+    Source: the NIfTI-1 standard, nifti1.h, method 2: "If pixdim[0]=0 (which should not occur), we take qfac=1."
+    """
+    pixdim = header["pixdim"]
+    pixdim[0] = -1 if pixdim[0] == -1 else 1
+    pixdim[1:4] = np.abs(pixdim[1:4])
+    return header
+
+
 def _checked(header: nibabel.Nifti1Header, path: Path) -> NiftiHeader:
     dims = [int(v) for v in header["dim"]]
     if not 1 <= dims[0] <= 7 or min(dims[1 : dims[0] + 1]) < 1:
-        raise InputError("the header's dimensions are damaged", where=path, seen=dims)
+        raise InputError("the header's dimensions are damaged", where=path, seen=dims, fix="export it again")
     shape = tuple(dims[1 : dims[0] + 1])
     if len(shape) < 3 or math.prod(shape[3:]) != 1:
         raise InputError("a three-dimensional image is needed", where=path, seen=f"shape {shape}", fix="extract one")
     dtype = header.get_data_dtype()
     if dtype.kind not in "iuf":
-        raise InputError("voxels must be single numbers (no colours, no complex values)", where=path, seen=dtype)
+        raise InputError(
+            "voxels must be single numbers (no colours, no complex values)",
+            where=path,
+            seen=dtype,
+            fix="save one channel, or the magnitude",
+        )
     if header["xyzt_units"] & 7 not in (0, 2):
-        raise InputError("distances must be in millimetres", where=path, seen=f"unit code {header['xyzt_units'] & 7}")
+        raise InputError(
+            "distances must be in millimetres",
+            where=path,
+            seen=f"unit code {header['xyzt_units'] & 7}",
+            fix="scale the affine to millimetres and save again (nibabel: header.set_xyzt_units('mm'))",
+        )
     slope, intercept = header.get_slope_inter()
     grid = Grid(shape[:3], header.get_best_affine())
     check_grid(grid, where=path)

@@ -13,8 +13,16 @@ CT_AIR_BELOW_HU = -200.0
 PET_SUV_LIMIT = 1000.0
 
 
-def checked_values(array: np.ndarray, modality: str, *, where: object = None) -> tuple[np.ndarray, tuple[str, ...]]:
+def checked_values(
+    array: np.ndarray, modality: str, *, where: object = None, padding: np.ndarray | None = None
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """``array`` as float32 (labels: int32) within the modality's range, and what was done, one sentence each.
+
+    Args:
+        array: values of an image of any shape.
+        modality: a key of ``conventions.MODALITIES``.
+        where: the file or folder, for messages.
+        padding: which voxels the file declares to be no measurement; they do not speak for the unit.
 
     Raises:
         InputError: NaN or infinite values, a CT without air, a PET beyond any SUV, labels that are not whole numbers.
@@ -26,31 +34,27 @@ def checked_values(array: np.ndarray, modality: str, *, where: object = None) ->
             where=where,
             rule="no NaN, no infinity",
             seen=f"{array.size - int(finite.sum())} of {array.size} voxels",
+            fix="replace them before, outside the patient by air or 0, or export the image again",
         )
     if modality == "LABELS":
         return _labels(array, where), ()
     array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
-        raise InputError("voxels do not fit a 32-bit number", where=where)
+        raise InputError("voxels do not fit a 32-bit number", where=where, fix="export in the image's own unit")
     if array.min() == array.max():
-        raise InputError("every voxel has the same value", where=where, seen=float(array.flat[0]))
+        raise InputError(
+            "every voxel has the same value", where=where, seen=float(array.flat[0]), fix="export the image again"
+        )
     if modality in ("CT", "CECT"):
-        return _ct(array, where)
+        return _ct(array, where, padding)
     if modality == "PET":
         _check_suv(array, where)
     return array, ()
 
 
-def _ct(array: np.ndarray, where: object) -> tuple[np.ndarray, tuple[str, ...]]:
+def _ct(array: np.ndarray, where: object, padding: np.ndarray | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    _check_air(array, where, padding)
     low, high = float(array.min()), float(array.max())
-    if low >= CT_AIR_BELOW_HU:
-        raise InputError(
-            "CT values are not in HU" + (" (scaled to [0, 1]?)" if low >= 0 and high <= 1 else ""),
-            where=where,
-            rule=f"air in the image: a minimum below {CT_AIR_BELOW_HU:g} HU",
-            seen=f"{low:g} to {high:g}",
-            fix="export the CT in Hounsfield units, unscaled and with air around the patient",
-        )
     notes = []
     for limit, outside, name in (
         (CT_RANGE_HU[0], array < CT_RANGE_HU[0], "below"),
@@ -62,6 +66,23 @@ def _ct(array: np.ndarray, where: object) -> tuple[np.ndarray, tuple[str, ...]]:
             share = 100 * count / array.size
             notes.append(f"{count} voxels ({share:.2g} %) {name} {limit:g} HU (to {extreme:g} HU) set to {limit:g} HU")
     return np.clip(array, *CT_RANGE_HU) if notes else array, tuple(notes)
+
+
+def _check_air(array: np.ndarray, where: object, padding: np.ndarray | None) -> None:
+    """Padding is written in stored values and in HU alike: only what was measured tells them apart."""
+    measured = array >= CT_RANGE_HU[0]
+    if padding is not None:
+        measured &= ~padding
+    high = float(array.max())
+    low = float(np.min(array, where=measured, initial=high))
+    if low >= CT_AIR_BELOW_HU:
+        raise InputError(
+            "CT values are not in HU" + (" (scaled to [0, 1]?)" if low >= 0 and high <= 1 else ""),
+            where=where,
+            rule=f"air in the image: values of {CT_RANGE_HU[0]:g} to {CT_AIR_BELOW_HU:g} HU that are no padding",
+            seen=f"{low:g} to {high:g}",
+            fix="export the CT in Hounsfield units, unscaled and with air around the patient",
+        )
 
 
 def _check_suv(array: np.ndarray, where: object) -> None:

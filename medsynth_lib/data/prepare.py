@@ -22,7 +22,7 @@ from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 
 #: Goes up whenever the same cohort and settings give other slices.
-VERSION = 2
+VERSION = 3
 #: Slices where less than this part is patient teach nothing and make InstanceNorm divide by zero.
 SMALLEST_BODY = 0.02
 

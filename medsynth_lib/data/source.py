@@ -13,6 +13,7 @@ from medsynth_lib.data.dicom import DicomSeries, read_series
 from medsynth_lib.data.dicom_geometry import stack
 from medsynth_lib.data.located import located
 from medsynth_lib.data.nifti import modality_from_name, read_header, read_nifti
+from medsynth_lib.data.suv import suv_factor
 from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.errors import InputError
 
@@ -97,13 +98,15 @@ def nifti_source(path: Path, modality: str | None = None) -> ImageSource:
 
 
 def dicom_source(series: DicomSeries, path: Path) -> ImageSource:
-    """A DICOM series under ``path``; never fails, planes that are not one image become its ``error``."""
+    """A DICOM series under ``path``; never fails, planes that are not one image, or no SUV, become its ``error``."""
     modality = series.modality
     grid, problems, error = None, (), None
     try:
         with located(path):
             placed = stack(series)
-        grid, problems = placed.grid, placed.problems
+            grid, problems = placed.grid, placed.problems
+            if modality == "PET":
+                suv_factor([plane.tags for plane in placed.planes])
     except InputError as failure:
         error = failure
     unit = MODALITIES.get(modality, "unknown")

@@ -25,11 +25,14 @@ from medsynth_lib.data.tags import number, text
 from medsynth_lib.errors import InputError
 
 WEIGHT_RANGE_KG = (0.5, 400.0)
-#: Patients get 1 MBq to 50 GBq; smaller numbers are MBq or mCi written into a field that means Bq.
-DOSE_RANGE_BQ = (1e5, 5e10)
+#: Patients get 1 MBq to 50 GBq; smaller numbers are kBq, MBq or mCi written into a field that means Bq.
+DOSE_RANGE_BQ = (1e6, 5e10)
 HALF_LIFE_RANGE_S = (60.0, 1e6)
 #: After so many half-lives there is nothing left to measure: the clock times are wrong.
 MOST_HALF_LIVES = 10
+DAY = timedelta(days=1)
+#: No scan lasts longer: an acquisition without a date that seems to be further from its series was on another day.
+LONGEST_SCAN = timedelta(hours=6)
 #: Half-lives (s) of gamma emitters: such a "PET" is SPECT, whose voxels are not calibrated activity.
 SPECT_HALF_LIVES_S = {"Tc-99m": 21624, "I-123": 47604, "In-111": 242330, "Tl-201": 262840, "Lu-177": 574300}
 UNITS_REFUSED = {
@@ -46,9 +49,11 @@ def suv_factor(headers: Sequence[Dataset]) -> tuple[float, tuple[str, ...]]:
 
     Raises:
         InputError: units, decay correction, dose, weight, half-life or times are missing, implausible, not supported
-            (CNTS, DecayCorrection NONE, SUV by lean mass or surface, SPECT), or differ between files.
+            (CNTS, DecayCorrection NONE, no attenuation correction, SUV by lean mass or surface, SPECT), or differ
+            between files.
     """
-    found = [_factor(header, headers) for header in headers]
+    acquired = {(text(header, "AcquisitionDate"), text(header, "AcquisitionTime")) for header in headers}
+    found = [_factor(header, acquired) for header in headers]
     factors = np.array([factor for factor, _ in found])
     if np.ptp(factors) > 1e-6 * factors.max():
         raise InputError(
@@ -65,9 +70,10 @@ def decayed_dose(dose_bq: float, elapsed_s: float, half_life_s: float) -> float:
     return dose_bq * 2.0 ** (-elapsed_s / half_life_s)
 
 
-def _factor(header: Dataset, headers: Sequence[Dataset]) -> tuple[float, tuple[str, ...]]:
+def _factor(header: Dataset, acquired: set[tuple[str, str]]) -> tuple[float, tuple[str, ...]]:
     units = text(header, "Units").upper()
     _check_not_spect(header)
+    _check_attenuation(header)
     if units == "GML":
         return _pass_through(header)
     if units != "BQML":
@@ -80,12 +86,12 @@ def _factor(header: Dataset, headers: Sequence[Dataset]) -> tuple[float, tuple[s
         )
     drug = _radiopharmaceutical(header)
     weight_kg = _within(number(header, "PatientWeight"), WEIGHT_RANGE_KG, "PatientWeight", "kg")
-    dose = _within(number(drug, "RadionuclideTotalDose"), DOSE_RANGE_BQ, "RadionuclideTotalDose", "Bq (not MBq)")
+    dose = _within(number(drug, "RadionuclideTotalDose"), DOSE_RANGE_BQ, "RadionuclideTotalDose", "Bq (not kBq or MBq)")
     correction = text(header, "DecayCorrection").upper()
     problems: tuple[str, ...] = ()
     if correction == "START":
         half_life = _half_life(drug)
-        elapsed, problems = _elapsed(header, drug, headers, half_life)
+        elapsed, problems = _elapsed(header, drug, acquired, half_life)
         dose = decayed_dose(dose, elapsed, half_life)
     elif correction != "ADMIN":
         raise InputError(
@@ -94,6 +100,9 @@ def _factor(header: Dataset, headers: Sequence[Dataset]) -> tuple[float, tuple[s
             seen=correction or "no DecayCorrection",
             fix="reconstruct or export the series with decay correction",
         )
+    corrections = _corrections(header)
+    if corrections and "DECY" not in corrections:
+        problems += (f"DecayCorrection says {correction}, but DECY is not among CorrectedImage: taken as corrected",)
     return weight_kg * 1000 / dose, problems
 
 
@@ -114,6 +123,25 @@ def _check_not_spect(header: Dataset) -> None:
             raise InputError(
                 "this is SPECT stored as PET", rule="a positron emitter", seen=nuclide, fix="use the PET series"
             )
+
+
+def _check_attenuation(header: Dataset) -> None:
+    """Without the correction, activity deep in the body looks several times too low."""
+    corrections = _corrections(header)
+    method = text(header, "AttenuationCorrectionMethod").upper()
+    if "ATTN" in corrections or (not corrections and not re.match(r"NO(NE|T)?\b", method)):
+        return
+    raise InputError(
+        "PET voxels are not corrected for attenuation",
+        rule="ATTN among CorrectedImage",
+        seen=f"CorrectedImage {corrections}" if corrections else "AttenuationCorrectionMethod none",
+        fix="use the attenuation-corrected reconstruction of the scan",
+    )
+
+
+def _corrections(header: Dataset) -> str:
+    """CorrectedImage as one word, empty where it was left out."""
+    return str(header.get("CorrectedImage") or "").upper()
 
 
 def _radiopharmaceutical(header: Dataset) -> Dataset:
@@ -144,10 +172,10 @@ def _within(value: float, limits: tuple[float, float], keyword: str, unit: str) 
 
 
 def _elapsed(
-    header: Dataset, drug: Dataset, headers: Sequence[Dataset], half_life: float
+    header: Dataset, drug: Dataset, acquired: set[tuple[str, str]], half_life: float
 ) -> tuple[float, tuple[str, ...]]:
     """Seconds from injection to the start of the scan, and what had to be assumed."""
-    scan, problems = _scan_start(header, headers)
+    scan, problems = _scan_start(header, acquired)
     dated = text(drug, "RadiopharmaceuticalStartDateTime")
     clock = text(drug, "RadiopharmaceuticalStartTime")
     if len(dated) > 8:
@@ -158,38 +186,60 @@ def _elapsed(
         clock = dated[8:]
     if not clock:
         raise InputError(
-            "no injection time", rule="RadiopharmaceuticalStartTime or RadiopharmaceuticalStartDateTime present"
+            "no injection time",
+            rule="RadiopharmaceuticalStartTime or RadiopharmaceuticalStartDateTime present",
+            fix="export the PET with its injection time",
         )
+    _check_within_a_day(half_life, len(dated) > 8)
     # Only the time of day is known: an injection that seems later than the scan was on the evening before.
     injected = _from_date_and_time(scan.strftime("%Y%m%d"), clock)
-    elapsed = (scan - injected).total_seconds() % timedelta(days=1).total_seconds()
+    elapsed = (scan - injected).total_seconds() % DAY.total_seconds()
     if elapsed > MOST_HALF_LIVES * half_life:
         raise InputError(
             "the scan starts before the injection, or far too long after it",
             rule=f"at most {MOST_HALF_LIVES} half-lives ({MOST_HALF_LIVES * half_life:g} s)",
             seen=f"{elapsed:g} s",
-            fix="correct the injection time or the series time",
+            fix="correct the injection time, the series time, or the half-life (in seconds, not minutes)",
         )
     return elapsed, problems
 
 
-def _scan_start(header: Dataset, headers: Sequence[Dataset]) -> tuple[datetime, tuple[str, ...]]:
+def _check_within_a_day(half_life: float, dated: bool) -> None:
+    """A time of day leaves whole days open: no harm when after a day nothing would be left to measure."""
+    if MOST_HALF_LIVES * half_life > DAY.total_seconds():
+        raise InputError(
+            "the scan starts before the injection, or far too long after it" if dated else "the injection has no date",
+            rule=f"a fitting date in RadiopharmaceuticalStartDateTime for half-lives above {24 / MOST_HALF_LIVES} h",
+            seen=f"a half-life of {half_life / 3600:.3g} h, with which the scan may be days after the injection",
+            fix="correct the date of injection or series; whoever shifts dates must shift both alike",
+        )
+
+
+def _scan_start(header: Dataset, acquired: set[tuple[str, str]]) -> tuple[datetime, tuple[str, ...]]:
     """Series time, or the earliest acquisition when the series was stored again later (QIBA)."""
-    acquired = [_from_tags(one, "Acquisition") for one in headers]
-    earliest = min((moment for moment in acquired if moment), default=None)
-    series = _from_tags(header, "Series")
+    day, clock = text(header, "SeriesDate") or "19000102", text(header, "SeriesTime")
+    series = _from_date_and_time(day, clock) if clock else None
+    dated = [_from_date_and_time(date, time) for date, time in acquired if time and date]
+    undated = [_from_date_and_time(day, time) for date, time in acquired if time and not date]
+    dated += [_on_the_day_of(series or max(undated), moment) for moment in undated]
+    earliest = min(dated, default=None)
     if series is None and earliest is None:
-        raise InputError("no scan time", rule="SeriesDate and SeriesTime, or AcquisitionDate and AcquisitionTime")
+        raise InputError(
+            "no scan time",
+            rule="SeriesDate and SeriesTime, or AcquisitionDate and AcquisitionTime",
+            fix="export the series again with its times",
+        )
     if series is None or (earliest is not None and earliest < series - timedelta(seconds=1)):
         return earliest, ("the series time is missing or later than its first acquisition: decay was counted to that",)
     return series, ()
 
 
-def _from_tags(header: Dataset, prefix: str) -> datetime | None:
-    clock = text(header, prefix + "Time")
-    if not clock:
-        return None
-    return _from_date_and_time(text(header, prefix + "Date") or text(header, "SeriesDate") or "19000102", clock)
+def _on_the_day_of(scan: datetime, moment: datetime) -> datetime:
+    """``moment``, whose day is a guess, on the next day or the day before where only that makes it part of the scan."""
+    for day in (DAY, -DAY):
+        if abs(moment + day - scan) < LONGEST_SCAN:
+            return moment + day
+    return moment
 
 
 def _from_date_and_time(date: str, clock: str) -> datetime:
@@ -201,7 +251,11 @@ def _from_date_and_time(date: str, clock: str) -> datetime:
         start = datetime(*(int(part) for part in day.groups()))
         return start + timedelta(hours=hours, minutes=minutes, seconds=seconds + float(digits[4] or 0))
     except (AttributeError, ValueError, OverflowError) as error:
-        raise InputError("a date or time is not in DICOM form", rule="YYYYMMDD and HHMMSS.FFFFFF") from error
+        raise InputError(
+            "a date or time is not in DICOM form",
+            rule="YYYYMMDD and HHMMSS.FFFFFF",
+            fix="correct the times of the series and of the injection, or export the series again",
+        ) from error
 
 
 def _from_datetime(value: str, local_offset: str) -> datetime:

@@ -39,5 +39,10 @@ def numbers(tags: Dataset, keyword: str, count: int) -> np.ndarray:
     except (TypeError, ValueError, OverflowError):
         found = np.array([np.nan])
     if found.shape != (count,) or not np.isfinite(found).all():
-        raise InputError(f"the tag {keyword} is damaged", rule=f"{count} finite numbers", seen=text(tags, keyword))
+        raise InputError(
+            f"the tag {keyword} is damaged",
+            rule=f"{count} finite number{'s' * (count > 1)}, with a decimal point",
+            seen=text(tags, keyword),
+            fix="correct the tag, or export the series again",
+        )
     return found

@@ -182,3 +182,18 @@ def test_convert_tells_of_planes_it_could_not_use(tmp_path):
     report = convert(folder, tmp_path / "CT.nii")
     assert report["shape"] == [10, 12, 7]
     assert report["problems"] == ["1 files were passed over: named .dcm but without the mark of a DICOM file"]
+
+
+def test_the_attenuation_corrected_pet_is_paired_whatever_lies_beside_it(tmp_path):
+    shared = {"FrameOfReferenceUID": "1.2.3"}
+    save(make_series("CT", **shared), tmp_path / "CT")
+    # With more planes it would be the one to take; its header alone tells that it is not corrected.
+    raw = make_series("PT", stored_values(planes=9), CorrectedImage=["DECY", "NORM"], **shared)
+    save(raw, tmp_path / "A")
+    (refused,) = [image for image in inspect(tmp_path, read_voxels=False)["images"] if image["modality"] == "PET"]
+    assert (refused["readable"], "not corrected for attenuation" in refused["problems"][0]) == (False, True)
+    with pytest.raises(InputError, match="no usable PET: PET voxels are not corrected for attenuation"):
+        discover(tmp_path).pairs("PET", "CT")
+    save(make_series("PT", CorrectedImage=["DECY", "NORM", "ATTN"], **shared), tmp_path / "B")
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.source.path == tmp_path / "B"

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from medsynth_lib.cli import main
 from medsynth_lib.data.aliases import shifted
@@ -59,6 +60,16 @@ def test_contrast_agent_and_enhanced_frames_survive(tmp_path):
     for one, name in (("CT", "b"), ("CECT", "a")):
         before = read_series(find_series(tmp_path / "in" / name)[0])
         assert np.array_equal(read_series(found[one]).array, before.array)
+
+
+def test_an_agent_drunk_or_coded_is_the_same_before_and_after(tmp_path):
+    code = Dataset()
+    code.CodeMeaning = "Iohexol"
+    save(make_series(ContrastBolusAgent="Gastrografin", ContrastBolusRoute="Oral"), tmp_path / "in" / "drunk")
+    save(make_series(ContrastBolusAgentSequence=[code], ContrastBolusRoute="IV"), tmp_path / "in" / "coded")
+    deidentify(tmp_path / "in", tmp_path / "out")
+    for folder in ("in", "out"):
+        assert sorted(one.modality for one in find_series(tmp_path / folder)) == ["CECT", "CT"]
 
 
 def test_a_key_gives_the_same_aliases_again_and_none_gives_others(tmp_path):

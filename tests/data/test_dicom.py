@@ -8,7 +8,14 @@ import shutil
 import gdcm
 import numpy as np
 import pytest
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+    generate_uid,
+)
 
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.nifti import read_nifti
@@ -60,22 +67,88 @@ def test_each_file_has_its_own_slope(tmp_path):
     assert np.allclose(volume.array[::-1, ::-1, -1].T, last)
 
 
-@pytest.mark.parametrize(("signed", "padding", "vr"), [(True, -2000, "SS"), (True, 63536, "US"), (False, 5000, "US")])
+@pytest.mark.parametrize(
+    ("signed", "padding", "vr"), [(True, -2000, "SS"), (True, 63536, "US"), (False, 5000, "US"), (False, -2000, "SS")]
+)
 def test_padding_is_clipped_and_counted(tmp_path, signed, padding, vr):
     stored = stored_values().astype(np.int16 if signed else np.uint16)
-    stored[:, 0, :] = padding - 2**16 if padding > 2**15 else padding
+    stored[:, 0, :] = np.array(padding % 2**16, np.uint16).astype(stored.dtype)
     datasets = make_series(stored=stored)
     for dataset in datasets:
-        dataset.add_new("PixelPaddingValue", vr, padding)  # the third case is -2000 under the unsigned VR
+        dataset.add_new("PixelPaddingValue", vr, padding)  # -2000 and 63536 are the same bits under two VRs
     volume = read_folder(save(datasets, tmp_path))
     assert (volume.array == -1024).sum() == stored[:, 0, :].size == 80
     assert volume.array.min() == -1024
     assert any("80 voxels (8.3 %) are padding" in problem for problem in volume.problems)
 
 
-def test_contrast_agent_makes_a_cect(tmp_path):
-    assert read_folder(save(make_series(ContrastBolusAgent="Iohexol"), tmp_path / "a")).modality == "CECT"
-    assert read_folder(save(make_series(ContrastBolusAgent="NONE"), tmp_path / "b")).modality == "CT"
+@pytest.mark.parametrize("modality", ["MR", "PT"])
+def test_padding_of_mr_and_pet_is_no_signal(tmp_path, modality):
+    stored = stored_values()
+    expected = stored.copy()
+    stored[:, 0, :], expected[:, 0, :] = -32768, 0
+    folders = save(make_series(modality, expected), tmp_path / "clean"), tmp_path / "padded"
+    save(make_series(modality, stored, PixelPaddingValue=-32768), folders[1])
+    clean, padded = (read_folder(folder) for folder in folders)
+    assert np.array_equal(padded.array, clean.array)
+    assert any("80 voxels (8.3 %) are padding" in problem for problem in padded.problems)
+
+
+@pytest.mark.parametrize("declared", [{"PixelPaddingValue": -2000}, {}], ids=["declared", "undeclared"])
+def test_padding_does_not_make_stored_values_pass_as_hu(tmp_path, declared):
+    stored = stored_values()
+    stored[:, 0, :] = -2000
+    folder = save(make_series(stored=stored, RescaleIntercept=0.0, **declared), tmp_path)
+    with pytest.raises(InputError, match="not in HU"):
+        read_folder(folder)
+
+
+def test_a_blank_plane_may_have_slope_0(tmp_path):
+    stored = stored_values()
+    stored[-1] = 0
+    datasets = make_series("PT", stored)
+    expected = read_folder(save(datasets, tmp_path / "plain")).array
+    datasets[-1].RescaleSlope = 0
+    assert np.array_equal(read_folder(save(datasets, tmp_path / "blank")).array, expected)
+
+
+def coded(meaning, **more):
+    item = Dataset()
+    item.CodeMeaning = meaning
+    for keyword, value in more.items():
+        setattr(item, keyword, value)
+    return [item]
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"ContrastBolusAgent": "Iohexol"},
+        {"ContrastBolusAgent": "Non-ionic 100 ml"},
+        {"ContrastBolusAgent": "GASTRO & OMNI", "ContrastBolusRoute": "Oral & IV"},
+        {"ContrastBolusAgentSequence": coded("Iohexol"), "ContrastBolusRoute": "IV"},
+        {"ContrastBolusAgentSequence": coded(
+            "Iohexol", ContrastBolusAdministrationRouteSequence=coded("Intravenous route"))},
+    ],
+)  # fmt: skip
+def test_contrast_agent_in_the_vessels_makes_a_cect(tmp_path, tags):
+    assert read_folder(save(make_series(**tags), tmp_path)).modality == "CECT"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [{"ContrastBolusAgent": word} for word in (
+        "", "-", "N", "N/A", "NONE", "NONE ADMINISTERED", "No contrast media", "Unenhanced", "W/O CONTRAST", "without",
+        "ohne KM", "Non-contrast", "nativ", "ORAL", "Telebrix per os")]
+    + [
+        {"ContrastBolusAgent": "Gastrografin", "ContrastBolusRoute": "Oral"},
+        {"ContrastBolusAgentSequence": coded("None")},
+        {"ContrastBolusAgentSequence": coded(
+            "Barium", ContrastBolusAdministrationRouteSequence=coded("Oral route"))},
+    ],
+)  # fmt: skip
+def test_no_contrast_agent_or_one_that_was_drunk_leaves_a_ct(tmp_path, tags):
+    assert read_folder(save(make_series(**tags), tmp_path)).modality == "CT"
 
 
 def test_uneven_gaps_keep_voxels_and_tell_the_offsets(tmp_path):
@@ -113,6 +186,53 @@ def test_copies_and_localisers_are_left_out_and_reported(tmp_path):
         "2 localiser images in the series were left out",
         "1 files are copies of others and were left out",
     )
+
+
+def two_acquisitions(modality="CT", shift_mm=1.5):
+    """The same planes again as acquisition 2, ``shift_mm`` further up."""
+    first = make_series(modality, AcquisitionNumber=1)
+    shared = {"SeriesInstanceUID": first[0].SeriesInstanceUID, "FrameOfReferenceUID": first[0].FrameOfReferenceUID}
+    second = make_series(modality, origin=(-20.0, -30.0, 100.0 + shift_mm), AcquisitionNumber=2, **shared)
+    return first + second
+
+
+def test_acquisitions_may_follow_one_another_but_not_interleave(tmp_path):
+    assert read_folder(save(two_acquisitions(shift_mm=8 * 3.0), tmp_path / "after")).shape[2] == 16
+    with pytest.raises(InputError, match=r"between each other's planes(.|\n)*2 acquisitions that alternate 15 times"):
+        read_folder(save(two_acquisitions(), tmp_path / "between"))
+    volume = read_folder(save(two_acquisitions("MR"), tmp_path / "MR"))
+    assert volume.problems == ("planes of 2 acquisitions alternate",)
+
+
+def test_rounding_tells_no_planes_apart(tmp_path):
+    datasets = make_series()
+    for dataset, tilt in zip(datasets, [0.000499] * 7 + [0.000501], strict=True):
+        dataset.ImageOrientationPatient = [1, tilt, 0, -tilt, 1, 0]
+        dataset.PixelSpacing = [2.0, 1.5 + tilt / 10]
+    assert read_folder(save(datasets, tmp_path)).shape[2] == 8
+
+
+def test_a_screenshot_in_the_series_is_left_out_and_told(tmp_path):
+    datasets = make_series()
+    expected = read_folder(save(datasets, tmp_path / "plain"))
+    page = copy.deepcopy(datasets[0])
+    page.SOPClassUID = page.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    page.SOPInstanceUID = page.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "FrameOfReferenceUID"):
+        delattr(page, keyword)
+    (series,) = find_series(save([page, *datasets], tmp_path / "mixed"))
+    volume = read_series(series)
+    assert np.array_equal(volume.array, expected.array)
+    assert volume.problems == ("1 pages without a position (screenshots, reports) were left out",)
+    assert series.frame_of_reference == datasets[0].FrameOfReferenceUID
+
+
+def test_a_plane_without_a_position_is_named_by_its_file(tmp_path):
+    datasets = make_series()
+    del datasets[2].ImagePositionPatient
+    with pytest.raises(InputError, match="ImagePositionPatient is missing") as caught:
+        read_folder(save(datasets, tmp_path))
+    assert caught.value.where == tmp_path / "0006.dcm"
 
 
 def test_enhanced_multi_frame_equals_its_single_frame_twin(tmp_path):
@@ -221,6 +341,8 @@ def everywhere(keyword, value):
 
 
 REFUSED = {
+    "mixes 2 patients": set_tag("PatientID", "HOSPITAL-4712"),
+    "mixes 2 studies": set_tag("StudyInstanceUID", "1.2.4"),
     "mixes 2 modalities": set_tag("Modality", "MR"),
     "mixes 2 orientations": turn_half,
     "mixes 2 image sizes": other_size,
@@ -250,7 +372,7 @@ def test_what_is_not_one_image_is_refused_by_name(tmp_path, words):
     with pytest.raises(InputError) as caught:
         read_folder(save(datasets, tmp_path))
     assert words in caught.value.what
-    assert caught.value.where is not None
+    assert None not in (caught.value.where, caught.value.fix)
 
 
 def test_no_identifier_leaves_the_reader(tmp_path):

@@ -63,6 +63,22 @@ def test_every_orientation_reads_as_nibabel_canonical(tmp_path):
         assert np.allclose(found.affine, expected.affine)
 
 
+@pytest.mark.parametrize("code", [0, 1], ids=["no codes", "qform"])
+@pytest.mark.parametrize(("index", "factor"), [(0, 0), (1, -1), (2, -1), (3, -1)])
+def test_odd_voxel_sizes_read_as_nibabel_reads_them_never_mirrored(tmp_path, code, index, factor):
+    image = nibabel.Nifti1Image(ct_values(), None)
+    image.set_qform(np.abs(AFFINE) * np.sign(np.diag([1, 1, -1, 1])), code=code)
+    image.set_sform(None, code=0)
+    content = bytearray(image.to_bytes())
+    sizes = np.frombuffer(content, "<f4", 8, offset=76)  # pixdim
+    sizes[index] *= factor
+    path = tmp_path / "CT.nii"
+    path.write_bytes(content)
+    found, expected = read_nifti(path), nibabel.as_closest_canonical(nibabel.load(path))
+    assert np.array_equal(found.array, expected.get_fdata())
+    assert np.allclose(found.affine, expected.affine)
+
+
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
 def test_written_volumes_read_back_exactly_and_bytes_repeat(tmp_path, ending):
     for name, array, unit in (
@@ -129,6 +145,7 @@ def nan_voxel(array):
         ("CT", nan_voxel(ct_values()), "not finite"),
         ("CT", np.abs(ct_values()), "not in HU"),
         ("CT", (ct_values() + 1000) / 2500, "scaled to [0, 1]?"),
+        ("CT", np.where(ct_values() < -900, -2000, np.abs(ct_values())), "not in HU"),  # stored values, padded
         ("PET", ct_values() * 100, "not SUV"),
         ("PET", np.minimum(ct_values(), 0), "no activity"),
         ("MR", np.full((4, 4, 4), 7.0), "same value"),
@@ -143,7 +160,14 @@ def test_implausible_images_are_refused_by_name(tmp_path, name, array, words):
     with pytest.raises(InputError) as caught:
         read_nifti(save(tmp_path / f"{name}.nii.gz", array))
     assert words in caught.value.what
-    assert caught.value.where is not None
+    assert None not in (caught.value.where, caught.value.fix)
+
+
+def test_other_units_are_refused_with_what_to_do(tmp_path):
+    path = save(tmp_path / "CT.nii", ct_values(), xyzt_units=3)  # micrometres
+    with pytest.raises(InputError, match="millimetres") as caught:
+        read_nifti(path)
+    assert caught.value.fix
 
 
 def test_a_header_cannot_promise_what_its_file_cannot_hold(tmp_path):

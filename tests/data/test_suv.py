@@ -83,10 +83,17 @@ def test_gml_passes_through():
         ("not by body weight", {}, {"Units": "GML", "SUVType": "LBM"}),
         ("PatientWeight is missing", {}, {"PatientWeight": None}),
         ("PatientWeight is implausible", {}, {"PatientWeight": 70000.0}),
+        ("PatientWeight is damaged", {}, {"PatientWeight": [70.0, 5.0]}),
         ("RadionuclideTotalDose is missing", {"RadionuclideTotalDose": None}, {}),
-        ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350.0}, {}),
+        ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350.0}, {}),  # MBq
+        ("RadionuclideTotalDose is implausible", {"RadionuclideTotalDose": 350e3}, {}),  # kBq
         ("RadionuclideHalfLife is missing", {"RadionuclideHalfLife": None}, {}),
         ("RadionuclideHalfLife is implausible", {"RadionuclideHalfLife": 1.8}, {}),
+        ("before the injection, or far too long after", {"RadionuclideHalfLife": 109.8}, {}),  # minutes
+        ("not corrected for attenuation", {}, {"CorrectedImage": ["DECY", "NORM", "DTIM"]}),
+        ("not corrected for attenuation", {}, {"CorrectedImage": "DECY", "AttenuationCorrectionMethod": "NONE"}),
+        ("not corrected for attenuation", {}, {"AttenuationCorrectionMethod": "None"}),
+        ("not corrected for attenuation", {}, {"CorrectedImage": ["NORM"], "Units": "GML"}),
         ("SPECT", {"RadionuclideHalfLife": 21600.0}, {}),
         ("no injection time", {"RadiopharmaceuticalStartTime": ""}, {}),
         ("before the injection", {"RadiopharmaceuticalStartTime": "110500"}, {}),
@@ -98,6 +105,43 @@ def test_what_cannot_become_suv_is_refused_by_name(words, drug, tags):
     with pytest.raises(InputError) as caught:
         factor(drug, **tags)
     assert words in caught.value.what
+    assert caught.value.fix
+
+
+COPPER_64_S, ZIRCONIUM_89_S = 45_721.0, 282_276.0
+
+
+@pytest.mark.parametrize(
+    "drug",
+    [
+        {"RadionuclideHalfLife": ZIRCONIUM_89_S},
+        {"RadionuclideHalfLife": ZIRCONIUM_89_S, "RadiopharmaceuticalStartDateTime": "19990504100000"},
+        {"RadionuclideHalfLife": COPPER_64_S, "RadiopharmaceuticalStartDateTime": "20200102110030"},  # 30 s too late
+    ],
+    ids=["time of day only", "shifted dates", "injected after the start"],
+)
+def test_a_slow_nuclide_without_a_fitting_date_is_not_taken_as_injected_today(drug):
+    with pytest.raises(InputError, match="with which the scan may be days after the injection"):
+        factor(drug)
+
+
+def test_a_slow_nuclide_with_its_date_decays_over_the_days():
+    drug = {"RadionuclideHalfLife": ZIRCONIUM_89_S, "RadiopharmaceuticalStartDateTime": "20191229110000"}
+    assert factor(drug)[0] == pytest.approx(70_000 / (350e6 * 2 ** (-4 * 86_400 / ZIRCONIUM_89_S)), rel=1e-12)
+
+
+@pytest.mark.parametrize("series_time", ["233000", ""])
+def test_planes_acquired_after_midnight_are_not_the_first_ones(series_time):
+    datasets = make_series("PT", np.zeros((4, 4, 4), np.int16), AcquisitionDate="", SeriesTime=series_time)
+    for index, dataset in enumerate(datasets):
+        dataset.AcquisitionTime = "233000" if index < 2 else "001000"
+        dataset.RadiopharmaceuticalInformationSequence = [injection(RadiopharmaceuticalStartTime="223000")]
+    assert suv_factor(datasets)[0] == pytest.approx(AFTER_AN_HOUR, rel=1e-12)
+
+
+def test_decay_correction_that_the_corrections_do_not_list_is_told():
+    assert factor(CorrectedImage=["DECY", "ATTN"]) == factor()
+    assert "DECY is not among" in factor(CorrectedImage=["ATTN", "NORM"])[1][0]
 
 
 def test_no_injection_and_two_injections_are_refused():
