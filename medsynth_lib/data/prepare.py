@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -131,15 +131,8 @@ def choose_pairs(cohort: Cohort, config: PrepareConfig) -> tuple[list[Pair], dic
     Raises:
         InputError: no patient has them all.
     """
-    pairs = {pair.patient: pair for pair in cohort.pairs(config.source, config.target)}
-    skipped = cohort.unpaired(config.source, config.target)
-    for word in config.also:
-        found = {pair.patient: pair.target for pair in cohort.pairs(config.source, word)}
-        skipped |= {key: f"no {word} that belongs to the {config.source}" for key in pairs if key not in found}
-        pairs = {key: replace(pair, also=(*pair.also, found[key])) for key, pair in pairs.items() if key in found}
-    if not pairs:
-        raise InputError("no patient has all the images", where=cohort.root, rule=", ".join(config.modalities))
-    return list(pairs.values()), dict(sorted(skipped.items()))
+    chosen = config.source, config.target, config.also
+    return cohort.pairs(*chosen), dict(sorted(cohort.unpaired(*chosen).items()))
 
 
 def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
