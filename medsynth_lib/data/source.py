@@ -59,6 +59,12 @@ class ImageSource:
         with located(self.path):
             return self.reader()
 
+    def stamps(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of each of its files: a folder's own time does not change with the files in it."""
+        files = sorted({plane.path for plane in self.series.planes}) if self.series else [self.path]
+        stats = [(path.name, path.stat()) for path in files]
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
     @property
     def shape(self) -> tuple[int, int, int] | None:
         return self.grid and self.grid.shape
