@@ -5,7 +5,7 @@ NIfTI files with a folder per patient; any tree of DICOM series, found by their 
 
 A patient's key ends up in figures, slice stores and checkpoints. For NIfTI it is the patient folder's own name. For
 DICOM it is a pseudonym, ``P-`` and eight hexadecimal digits of SHA-256 of PatientID: the same in every export, and
-nothing a reader could take for a name. Names, birth dates and PatientID itself are never kept.
+nothing a reader could take for a name. Names, birth dates and PatientID itself are never kept (``patient_keys``).
 """
 
 from __future__ import annotations
@@ -13,24 +13,20 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.dicom_header import DicomSeries, scan_headers
-from medsynth_lib.data.nifti import ENDINGS, NAME_WORDS, known_modality
+from medsynth_lib.data.nifti import ENDINGS, known_modality
+from medsynth_lib.data.patient_keys import dicom_people, nifti_patients
 from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
 from medsynth_lib.data.tree import files_under
 from medsynth_lib.errors import InputError
 
 COHORT_FILE = "cohort.json"
-#: Folders named by nothing but such words divide a patient's images, not the patients.
-SUBFOLDER_WORDS = set().union(*NAME_WORDS.values()) | {"anat", "image", "images", "nifti", "dicom", "nii"}
-
-#: Folders of one patient's visits: BIDS sessions, dates, "visit2". Two visits are one patient, or the split leaks.
-VISIT = re.compile(r"(ses|visit|study|timepoint|tp)[-_]?\w*$|\d{4}[-_.]?\d{2}[-_.]?\d{2}$")
 
 
 @dataclass(frozen=True)
@@ -42,14 +38,14 @@ class Patient:
 
     @property
     def modalities(self) -> dict[str, ImageSource]:
-        """One readable image per modality; of several, the one that overlaps the patient's others most, then the
-        one with most slices."""
+        """One readable image per modality; of several, the one that overlaps the patient's others most, then one as it
+        was taken, not reformatted, then the one with most slices."""
         readable = [image for image in self.images if image.error is None]
         chosen = {}
         for modality in sorted({image.modality for image in readable}):
             others = [image for image in readable if image.modality != modality]
             candidates = [image for image in readable if image.modality == modality]
-            chosen[modality] = max(candidates, key=lambda image: (_overlap(image, others), image.slices))
+            chosen[modality] = max(candidates, key=lambda image: (_overlap(image, others), *_merit(image)))
         return chosen
 
 
@@ -78,29 +74,31 @@ class Cohort:
     notes: str = ""
     problems: tuple[str, ...] = ()
 
-    def pairs(self, source: str, target: str) -> list[Pair]:
-        """One pair per patient that has both modalities in one coordinate system, overlapping.
+    def pairs(self, source: str, target: str, also: Sequence[str] = ()) -> list[Pair]:
+        """One pair per patient that has both modalities, and those of ``also``, in one coordinate system, overlapping.
 
-        DICOM images must share their FrameOfReferenceUID; NIfTI images share a patient folder. Of several candidates
-        the two that overlap most are taken, then those with most slices.
+        DICOM images must share their FrameOfReferenceUID, or their study where they have none; NIfTI images share a
+        patient folder. Of several candidates two of one visit are taken, then the two that overlap most, then images
+        as they were taken before reformatted ones, then those with most slices; ``also`` are of the same visit.
 
         Raises:
             InputError: no patient has such a pair; the message counts why.
         """
-        found = self._paired(source, target)
+        found = self._paired(source, target, also)
         pairs = [pair for pair in found.values() if isinstance(pair, Pair)]
         if not pairs:
-            reasons = sorted(set(self.unpaired(source, target).values())) or ["no patients"]
-            raise InputError(f"no {source} and {target} that belong together", where=self.root, seen="; ".join(reasons))
+            reasons = sorted({reason for reason in found.values() if isinstance(reason, str)}) or ["no patients"]
+            words = " and ".join((source, target, *also))
+            raise InputError(f"no {words} that belong together", where=self.root, seen="; ".join(reasons))
         return pairs
 
-    def unpaired(self, source: str, target: str) -> dict[str, str]:
+    def unpaired(self, source: str, target: str, also: Sequence[str] = ()) -> dict[str, str]:
         """Patient key -> why ``pairs`` has nothing for that patient."""
-        return {key: reason for key, reason in self._paired(source, target).items() if isinstance(reason, str)}
+        return {key: why for key, why in self._paired(source, target, also).items() if isinstance(why, str)}
 
-    def _paired(self, source: str, target: str) -> dict[str, Pair | str]:
-        words = known_modality(source), known_modality(target)
-        return {patient.key: _best_pair(patient, *words) for patient in self.patients}
+    def _paired(self, source: str, target: str, also: Sequence[str]) -> dict[str, Pair | str]:
+        words = [known_modality(word) for word in (source, target, *also)]
+        return {patient.key: _best_pair(patient, *words[:2], words[2:]) for patient in self.patients}
 
 
 def discover(root: str | Path) -> Cohort:
@@ -112,21 +110,23 @@ def discover(root: str | Path) -> Cohort:
         InputError: ``root`` does not exist, ``cohort.json`` is damaged, or nothing under ``root`` is an image.
     """
     root = Path(root)
-    images, skipped = defaultdict(list), []
-    others = []
+    images, skipped, niftis, others = defaultdict(list), [], [], []
     for path, reason in files_under(root):
         if reason:
             skipped.append((path, reason))
-        elif path.name.lower().endswith(ENDINGS):
-            images[_patient_key(root, path)].append(nifti_source(path))
         else:
-            others.append(path)
+            (niftis if path.name.lower().endswith(ENDINGS) else others).append(path)
+    for path, (key, visit) in nifti_patients(root, niftis).items():
+        images[key].append(nifti_source(path, visit=visit))
     found, not_dicom = scan_headers(others)
     skipped = sorted(skipped + [one for one in not_dicom if one[0].name != COHORT_FILE])
-    for path, series in _placed(found):
+    people = dicom_people(found)
+    for path, series in _placed(people):
         images[series.patient].append(dicom_source(series, path))
+    apart = len({one.patient for one in people}) - len({one.patient for one in found})
+    notes = ["one PatientID stands for several people (ANONYMOUS?): told apart by study"] if apart else []
     described = read_cohort_json(root / COHORT_FILE) if (root / COHORT_FILE).is_file() else {}
-    return _assembled(root, images, skipped, described)
+    return _assembled(root, images, skipped, described, notes)
 
 
 def write_cohort_json(
@@ -188,7 +188,9 @@ def _check_description(content: object, path: Path) -> None:
             raise InputError("a patient must be a plain folder name", where=path, seen=repr(patient))
 
 
-def _assembled(root: Path, images: dict[str, list[ImageSource]], skipped: list, described: dict) -> Cohort:
+def _assembled(
+    root: Path, images: dict[str, list[ImageSource]], skipped: list, described: dict, notes: list[str]
+) -> Cohort:
     listed = described.get("patients")
     wanted = sorted(images) if listed is None else [key for key in listed if key in images]
     if not wanted:
@@ -199,7 +201,9 @@ def _assembled(root: Path, images: dict[str, list[ImageSource]], skipped: list, 
             seen=f"{len(skipped)} other files",
         )
     missing = [key for key in listed or [] if key not in images]
-    problems = [f"cohort.json lists {len(missing)} patients without images: {', '.join(missing)}"] if missing else []
+    problems = [*notes]
+    if missing:
+        problems.append(f"cohort.json lists {len(missing)} patients without images: {', '.join(missing)}")
     for key in sorted(set(images) - set(wanted)):
         skipped += [(image.path, "its patient is not listed in cohort.json") for image in images[key]]
     about = {key: described[key] for key in ("name", "license", "synthetic", "notes") if key in described}
@@ -214,36 +218,53 @@ def _placed(found: list[DicomSeries]) -> list[tuple[Path, DicomSeries]]:
     return sorted(zip(paths, found, strict=True), key=lambda item: item[0])
 
 
-def _patient_key(root: Path, path: Path) -> str:
-    """The folders between ``root`` and the file, less those that only name a modality."""
-    parts = list(path.relative_to(root).parts[:-1]) if path != root else []
-    while parts and _only_divides(parts[-1]):
-        parts.pop()
-    name = "-".join(parts) or (root if root.is_dir() else root.parent).resolve().name
-    return re.sub(r"[^\w.+-]", "_", name) or "patient"
-
-
-def _only_divides(folder: str) -> bool:
-    words = set(re.split(r"[^a-z0-9]+", folder.lower()))
-    return bool(VISIT.match(folder.lower())) or words <= SUBFOLDER_WORDS
-
-
-def _best_pair(patient: Patient, source: str, target: str) -> Pair | str:
-    sources = [image for image in patient.images if image.modality == source]
-    targets = [image for image in patient.images if image.modality == target]
-    for word, found in ((source, sources), (target, targets)):
-        if not any(image.error is None for image in found):
-            return f"no usable {word}: {found[0].error.what}" if found else f"no {word}"
-    couples = [(a, b) for a, b in product(sources, targets) if a.shares_space_with(b) and a.overlap(b) > 0]
+def _best_pair(patient: Patient, source: str, target: str, also: Sequence[str]) -> Pair | str:
+    images = {word: [one for one in patient.images if one.modality == word] for word in (source, target, *also)}
+    for word in (source, target):
+        if not any(image.error is None for image in images[word]):
+            return f"no usable {word}: {images[word][0].error.what}" if images[word] else f"no {word}"
+    couples = [couple for couple in product(images[source], images[target]) if _together(*couple)]
     if not couples:
         return f"{source} and {target} do not share a frame of reference, or do not overlap"
-    best = max(couples, key=lambda couple: (round(couple[0].overlap(couple[1]), 3), couple[0].slices, couple[1].slices))
-    problems = [
-        f"{len(found)} {word} images: took the one that overlaps most ({image.slices} slices)"
-        for word, found, image in ((source, sources, best[0]), (target, targets, best[1]))
-        if len(found) > 1
+    for couple in sorted(couples, key=_rank, reverse=True):
+        beside = [_beside(couple, images[word]) for word in also]
+        if None not in beside:
+            return Pair(patient.key, *couple, _told(images, (*couple, *beside)), tuple(beside))
+    missing = next(word for word in also if all(_beside(couple, images[word]) is None for couple in couples))
+    return f"no {missing} that belongs to the {source}"
+
+
+def _together(one: ImageSource, other: ImageSource) -> bool:
+    return one.shares_space_with(other) and one.overlap(other) > 0
+
+
+def _rank(couple: tuple[ImageSource, ImageSource]) -> tuple:
+    """Better couples compare as larger."""
+    (one, other), merits = couple, zip(*map(_merit, couple), strict=True)
+    return (one.same_visit(other), round(one.overlap(other), 3), *merits)
+
+
+def _merit(image: ImageSource) -> tuple[bool, bool, int]:
+    return not image.derived, image.axial, image.slices
+
+
+def _beside(couple: tuple[ImageSource, ImageSource], images: Iterable[ImageSource]) -> ImageSource | None:
+    """The image of the visit of both that lies best on the source."""
+    source = couple[0]
+    belonging = [one for one in images if _together(source, one) and all(one.same_visit(other) for other in couple)]
+    return max(belonging, key=lambda image: _rank((source, image)), default=None)
+
+
+def _told(images: dict[str, list[ImageSource]], chosen: Sequence[ImageSource]) -> tuple[str, ...]:
+    """What a reader should know of the choice among several images."""
+    source, target = chosen[:2]
+    notes = [
+        f"{len(images[one.modality])} {one.modality} images: took the one that overlaps most ({one.slices} slices)"
+        for one in chosen
+        if len(images[one.modality]) > 1
     ]
-    return Pair(patient.key, *best, tuple(problems))
+    apart = [] if source.same_visit(target) else [f"{source.modality} and {target.modality} are of different visits"]
+    return (*notes, *apart)
 
 
 def _overlap(image: ImageSource, others: Sequence[ImageSource]) -> float:

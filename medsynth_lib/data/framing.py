@@ -12,6 +12,8 @@ from medsynth_lib.errors import InputError
 
 #: Air left around the patient on each side of the field of view.
 MARGIN_MM = 5.0
+#: What rounding of directions in a header may part two planes by at the edge of the field of view.
+ROUNDING_MM = 0.1
 
 
 def reference_grid(
@@ -61,29 +63,61 @@ def within(volume: Volume, seen: np.ndarray) -> Volume:
 
 
 def pair_planes(source: Volume, target: Volume, tolerance_mm: float) -> tuple[Volume, Volume, np.ndarray]:
-    """The planes of both volumes whose positions differ by at most ``tolerance_mm``, and those positions (mm).
+    """The planes of both volumes whose positions along their normal differ by at most ``tolerance_mm``, and the
+    target's z (mm).
 
     Both results share one made-up, even plane axis, so resampling them in-plane cannot mix planes.
 
     Raises:
-        InputError: no two planes are that close.
+        InputError: the two stacks are tilted against each other, or no two planes are that close.
     """
-    source_z, target_z = source.z_mm(), target.z_mm()
-    nearest = np.abs(source_z[None, :] - target_z[:, None]).argmin(axis=1)
-    distance = np.abs(source_z[nearest] - target_z)
+    _check_parallel(source, target, tolerance_mm)
+    normal = _normal(target)
+    source_mm, target_mm = normal @ source.centres_mm(), normal @ target.centres_mm()
+    nearest = np.abs(source_mm[None, :] - target_mm[:, None]).argmin(axis=1)
+    distance = np.abs(source_mm[nearest] - target_mm)
     planes = np.flatnonzero(distance <= tolerance_mm)
     if len(planes) == 0:
         raise InputError(
             "no two planes are close enough to be a pair",
             rule=f"at most {tolerance_mm} mm apart",
             seen=f"nearest {distance.min():.2f} mm",
-            fix='use pairing="resample", or a larger tolerance',
+            fix="use --pairing resample, or a larger tolerance",
         )
-    return _planes(source, nearest[planes]), _planes(target, planes), target_z[planes]
+    source, target_z = _planes(source, nearest[planes], normal, target.affine[:3, 3]), target.z_mm()[planes]
+    return source, _planes(target, planes, normal, target.affine[:3, 3]), target_z
 
 
-def _planes(volume: Volume, planes: np.ndarray) -> Volume:
+def gap_mm(z_mm: np.ndarray, grid: Grid) -> float:
+    """From plane to plane of ``grid`` along their normal, where they lie at ``z_mm``: tilted planes are closer in z."""
+    upright = grid.affine[2, 2] / grid.spacing_mm[2]
+    return float(np.median(np.diff(z_mm)) / upright) if len(z_mm) > 1 else grid.spacing_mm[2]
+
+
+def _check_parallel(source: Volume, target: Volume, tolerance_mm: float) -> None:
+    """Planes that meet in the middle must not part by more than the tolerance at the edge of the target."""
+    sine = float(np.linalg.norm(np.cross(_normal(source), _normal(target))))
+    edge_mm = sine * max(np.multiply(target.shape, target.spacing_mm)[:2]) / 2
+    if edge_mm > max(tolerance_mm, ROUNDING_MM):
+        raise InputError(
+            "the planes of the two images are tilted against each other",
+            rule=f"at most {tolerance_mm} mm apart from edge to edge",
+            seen=f"{np.degrees(np.arcsin(min(sine, 1.0))):.2f} degrees, {edge_mm:.1f} mm at the edge",
+            fix="use --pairing resample",
+        )
+
+
+def _normal(volume: Volume) -> np.ndarray:
+    """Unit vector across the planes, headwards."""
+    across = np.cross(volume.affine[:3, 0], volume.affine[:3, 1])
+    return across / np.linalg.norm(across)
+
+
+def _planes(volume: Volume, planes: np.ndarray, normal: np.ndarray, origin: np.ndarray) -> Volume:
+    """These planes a millimetre apart from ``origin`` on, along ``normal`` and exactly across it."""
     affine = volume.affine.copy()
-    affine[:3, 2] = (0.0, 0.0, 1.0)
-    affine[2, 3] = 0.0
+    affine[:3, 3] -= origin
+    affine[:3] -= np.outer(normal, normal @ affine[:3])
+    affine[:3, 2] = normal
+    affine[:3, 3] += origin
     return replace(volume, array=volume.array[:, :, planes], affine=affine, plane_offsets_mm=None)

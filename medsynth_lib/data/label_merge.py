@@ -19,6 +19,8 @@ from medsynth_lib.errors import InputError
 
 #: Fat on CT: Aubrey et al., Measurement of skeletal muscle radiation attenuation, Acta Physiol. 2014.
 FAT_HU = (-190.0, -30.0)
+#: The CT a map was made from shows all of it; rounding at the rim is no other CT.
+SHOWN = 0.95
 UNKNOWN = "not a number of this scheme (another version of the tool?)"
 
 
@@ -35,7 +37,7 @@ def merge_labels(labels: np.ndarray, scheme: str, other: str = "Background") -> 
         each number without a class its ``structure``, ``voxels`` and ``reason``.
 
     Raises:
-        InputError: an unknown scheme or class, or nothing in the map belongs to the scheme.
+        InputError: an unknown scheme or class, or nothing in the map, or nothing that belongs to the scheme.
     """
     chosen = _scheme(scheme)
     if other not in HEAD_CLASSES:
@@ -45,6 +47,10 @@ def merge_labels(labels: np.ndarray, scheme: str, other: str = "Background") -> 
     counts = np.bincount(places.ravel(), minlength=len(found))
     classes = np.array([table.get(int(one), class_number(other) if one else 0) for one in found], np.uint8)
     merged = classes[places].reshape(labels.shape)
+    if not found.any():
+        raise InputError(
+            "the label map is empty", rule="numbers other than 0", seen="0 everywhere", fix="segment the image again"
+        )
     strange = [
         (int(one), int(count)) for one, count in zip(found, counts, strict=True) if one and int(one) not in table
     ]
@@ -70,8 +76,19 @@ def fill_from_ct(labels: Volume, ct: Volume) -> Volume:
 
     TotalSegmentator's free task names organs, bones and some muscles, not the tissue between them, which a system from
     labels to images would have to draw from nothing. Needs the merged map and the CT it was made from.
+
+    Raises:
+        InputError: the CT lies elsewhere than what is labelled.
     """
-    values = on_grid(ct, labels.grid)[0].array
+    placed, seen = on_grid(ct, labels.grid)
+    values, shown = placed.array, seen[labels.array > 0].mean() if labels.array.any() else 1.0
+    if shown < SHOWN:
+        raise InputError(
+            "the CT does not show what is labelled",
+            rule=f"at least {SHOWN:.0%} of the labelled voxels within the CT",
+            seen=f"{shown:.0%}",
+            fix="name the CT that the label map was made from",
+        )
     free = (labels.array == 0) & body_mask(replace(ct, array=values, affine=labels.affine))
     array = labels.array.copy()
     array[free & (values >= FAT_HU[0]) & (values <= FAT_HU[1])] = class_number("Fat")

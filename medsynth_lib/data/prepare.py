@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from medsynth_lib.conventions import MODALITIES, axial_slice
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.body import clean_source, remove_artefacts
 from medsynth_lib.data.cohort import Cohort, Pair, discover
-from medsynth_lib.data.framing import on_grid, pair_planes, reference_grid, shared_body, within
+from medsynth_lib.data.framing import gap_mm, on_grid, pair_planes, reference_grid, shared_body, within
 from medsynth_lib.data.intensity import DEFAULT_WINDOWS, IntensityWindow, percentile_window
 from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, write_index
 from medsynth_lib.data.volume import Volume
@@ -25,6 +25,8 @@ from medsynth_lib.errors import InputError
 VERSION = 3
 #: Slices where less than this part is patient teach nothing and make InstanceNorm divide by zero.
 SMALLEST_BODY = 0.02
+#: What is known of a patient, beside its arrays, until the store is put together.
+ABOUT = "patient.json"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def prepare(
 
     Patients are processed one at a time and kept beside ``out`` until all are done, so an interrupted run goes on where
     it stopped; ``out`` itself appears whole or not at all. A patient that cannot be used is skipped and the reason kept
-    in the index and passed to ``report``. If ``out`` already holds exactly this, it is opened at once.
+    in the index and passed to ``report``; so is one whose scan is another patient's, or a copy in the test would be a
+    slice already seen. If ``out`` already holds exactly this, it is opened at once.
 
     Raises:
         InputError: no usable patient, or ``out`` holds something else.
@@ -102,6 +105,8 @@ def prepare(
     fingerprint = _fingerprint(config, pairs)
     if out.exists():
         return _existing(out, fingerprint)
+    for note in (*cohort.problems, *(f"{patient}: skipped, {reason}" for patient, reason in skipped.items())):
+        report(note)
     choose_splits([pair.patient for pair in pairs], config)  # a mistake in the splits shows before an hour of work
     parts = out.parent / f".{out.name}.{fingerprint[:12]}.parts"
     try:
@@ -131,15 +136,8 @@ def choose_pairs(cohort: Cohort, config: PrepareConfig) -> tuple[list[Pair], dic
     Raises:
         InputError: no patient has them all.
     """
-    pairs = {pair.patient: pair for pair in cohort.pairs(config.source, config.target)}
-    skipped = cohort.unpaired(config.source, config.target)
-    for word in config.also:
-        found = {pair.patient: pair.target for pair in cohort.pairs(config.source, word)}
-        skipped |= {key: f"no {word} that belongs to the {config.source}" for key in pairs if key not in found}
-        pairs = {key: replace(pair, also=(*pair.also, found[key])) for key, pair in pairs.items() if key in found}
-    if not pairs:
-        raise InputError("no patient has all the images", where=cohort.root, rule=", ".join(config.modalities))
-    return list(pairs.values()), dict(sorted(skipped.items()))
+    chosen = config.source, config.target, config.also
+    return cohort.pairs(*chosen), dict(sorted(cohort.unpaired(*chosen).items()))
 
 
 def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
@@ -151,7 +149,12 @@ def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
         if isinstance(wanted, tuple):
             unknown = [patient for patient in wanted if patient not in splits]
             if unknown:
-                raise InputError(f"unknown {name} patients", rule=f"among {', '.join(patients)}", seen=unknown)
+                raise InputError(
+                    f"unknown {name} patients",
+                    rule=f"among {', '.join(patients)}",
+                    seen=unknown,
+                    fix="check the names; a patient that was skipped has no split",
+                )
             chosen = list(wanted)
         else:
             if not 0 <= wanted < 1:
@@ -166,6 +169,7 @@ def choose_splits(patients: list[str], config: PrepareConfig) -> dict[str, str]:
             "no patient is left to train on",
             rule="at least one beside those of the test and validation splits",
             seen=f"{len(patients)} usable patients",
+            fix="add patients, or keep all of them for training: --test 0 --validation 0",
         )
     return splits
 
@@ -181,23 +185,46 @@ def _prepare_patients(
     pairs: list[Pair], config: PrepareConfig, parts: Path, report: Callable[[str], None]
 ) -> tuple[list[str], dict[str, str]]:
     """Patients prepared under ``parts``, now or earlier, and those that cannot be with the reason."""
-    done, failed = [], {}
+    done, failed, scans = [], {}, {}
     for pair in pairs:
         try:
-            if not (parts / pair.patient / "patient.json").is_file():
+            if not (parts / pair.patient / ABOUT).is_file():
                 with atomic_path(parts / pair.patient) as folder:
                     _prepare_patient(pair, config, folder)
+            about = _about(parts / pair.patient)
+            _check_new(about["scans"], scans)
+            scans |= {digest: pair.patient for digest in about["scans"].values()}
             done.append(pair.patient)
-            report(f"{pair.patient}: prepared")
+            report("\n  note: ".join([f"{pair.patient}: prepared", *about["problems"]]))
         except InputError as error:
             failed[pair.patient] = error.what
             report(f"{pair.patient}: skipped\n{error}")
     return done, failed
 
 
+def _check_new(scans: dict[str, str], known: dict[str, str]) -> None:
+    for modality, digest in scans.items():
+        if digest in known:
+            raise InputError(
+                f"its {modality} is that of {known[digest]}, voxel for voxel",
+                rule="each scan once: a copy in another split would be tested on what was trained on",
+                fix="remove one of the two folders",
+            )
+
+
+def _about(part: Path) -> dict:
+    return json.loads((part / ABOUT).read_text(encoding="utf-8"))
+
+
+def _digest(volume: Volume) -> str:
+    """Of the voxels alone: the same for a copy of a scan under other names, in another format or packed otherwise."""
+    return hashlib.sha256(np.ascontiguousarray(volume.array, np.float32).data).hexdigest()
+
+
 def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
     source, target, *also = (_checked(image.read()) for image in (pair.source, pair.target, *pair.also))
     problems = [*pair.problems, *source.problems, *target.problems]
+    scans = {volume.modality: _digest(volume) for volume in (source, target) if volume.unit != "label"}
     if config.pairing == "position":
         source, target, z_mm = pair_planes(source, target, config.tolerance_mm)
     else:
@@ -222,15 +249,16 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         _write_array(folder / f"{modality}.npy", slices.shape, slices.dtype, [slices])
     about = {
         "key": pair.patient,
-        "spacing_mm": (*grid.spacing_mm[:2], float(np.median(np.diff(z_mm))) if len(z_mm) > 1 else grid.spacing_mm[2]),
+        "spacing_mm": (*grid.spacing_mm[:2], gap_mm(z_mm, grid)),
         "z_mm": [round(float(z_mm[z]), 4) for z in keep],
         "centre_mm": [round(float(mm), 4) for mm in (grid.affine @ [*[(config.size - 1) / 2] * 2, 0, 1])[:2]],
         "windows": {
             volume.modality: default_window(volume.modality, volume, config.windows).to_dict() for volume in volumes
         },
         "problems": problems,
+        "scans": scans,
     }
-    (folder / "patient.json").write_text(json.dumps(about), encoding="utf-8")
+    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
 def _checked(volume: Volume) -> Volume:
@@ -243,7 +271,7 @@ def _checked(volume: Volume) -> Volume:
                 "label numbers that are no class of the course",
                 rule=f"0 to {high} (medsynth_lib/data/classes.py)",
                 seen=", ".join(map(str, unknown[:10])),
-                fix="merge the labels into these classes first",
+                fix="merge the labels into these classes first: medsynth labels merge",
             )
     return volume
 
@@ -275,7 +303,7 @@ def _assemble(
     """Join the patients' arrays, copying one patient at a time, and write the index."""
     entries, start = [], 0
     for part in parts:
-        about = json.loads((part / "patient.json").read_text(encoding="utf-8"))
+        about = {key: value for key, value in _about(part).items() if key != "scans"}
         stop = start + len(about["z_mm"])
         entries.append({**about, "split": splits[about["key"]], "start": start, "stop": stop})
         start = stop
@@ -296,7 +324,7 @@ def _assemble(
 
 def _fingerprint(config: PrepareConfig, pairs: list[Pair]) -> str:
     images = [
-        (pair.patient, image.shape, [round(float(v), 4) for v in image.grid.affine.ravel()], image.path.stat().st_mtime)
+        (pair.patient, image.shape, [round(float(v), 4) for v in image.grid.affine.ravel()], image.stamps())
         for pair in pairs
         for image in (pair.source, pair.target, *pair.also)
     ]

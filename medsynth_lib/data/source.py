@@ -14,6 +14,7 @@ from medsynth_lib.data.dicom_geometry import stack
 from medsynth_lib.data.located import located
 from medsynth_lib.data.nifti import modality_from_name, read_header, read_nifti
 from medsynth_lib.data.suv import suv_factor
+from medsynth_lib.data.tags import text
 from medsynth_lib.data.volume import Grid, Volume
 from medsynth_lib.errors import InputError
 
@@ -32,6 +33,8 @@ class ImageSource:
         frame_of_reference: equal for images that share one coordinate system; ``None`` where the format has none.
         error: why the image cannot be read, when the header already tells.
         series: its planes, where it is DICOM.
+        visit: equal for images of one visit, the folder of a NIfTI file or the study of a DICOM series; ``""`` where
+            nothing tells.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class ImageSource:
     frame_of_reference: str | None = None
     error: InputError | None = None
     series: DicomSeries | None = field(default=None, repr=False)  # its tags hold PatientID
+    visit: str = field(default="", repr=False)
 
     def read(self) -> Volume:
         """The image as a RAS+ volume.
@@ -55,6 +59,12 @@ class ImageSource:
             raise self.error
         with located(self.path):
             return self.reader()
+
+    def stamps(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of each of its files: a folder's own time does not change with the files in it."""
+        files = sorted({plane.path for plane in self.series.planes}) if self.series else [self.path]
+        stats = [(path.name, path.stat()) for path in files]
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
@@ -69,10 +79,29 @@ class ImageSource:
         """Number of planes along the head-foot axis."""
         return self.shape[int(np.abs(self.grid.affine[2, :3]).argmax())]
 
+    @property
+    def derived(self) -> bool:
+        """Computed from another image, as far as a DICOM header tells."""
+        return self.series is not None and "DERIVED" in text(self.series.planes[0].tags, "ImageType").upper()
+
+    @property
+    def axial(self) -> bool:
+        """Its planes, as stored, lie across the body."""
+        return int(np.abs(self.grid.affine[2, :3]).argmax()) == 2
+
     def shares_space_with(self, other: ImageSource) -> bool:
-        """Both usable, and not known to be in different frames of reference."""
-        frames = {self.frame_of_reference, other.frame_of_reference} - {None}
-        return self.error is None and other.error is None and len(frames) < 2
+        """Both usable, and not known to be in different frames of reference; without one, DICOM images of one study."""
+        frames = {self.frame_of_reference, other.frame_of_reference}
+        if self.error is not None or other.error is not None:
+            return False
+        if None in frames and self.format == other.format == "DICOM":
+            return self.visit == other.visit
+        return len(frames - {None}) < 2
+
+    def same_visit(self, other: ImageSource) -> bool:
+        """Not known to be of different visits. A shared frame of reference outweighs the study."""
+        framed = self.frame_of_reference is not None and self.frame_of_reference == other.frame_of_reference
+        return framed or not (self.visit and other.visit) or self.visit == other.visit
 
     def overlap(self, other: ImageSource) -> float:
         """Volume common to both images' boxes as a part of the volume of either (intersection over union), 0 to 1."""
@@ -81,7 +110,7 @@ class ImageSource:
         return float(common / ((high - low).prod() + (other_high - other_low).prod() - common))
 
 
-def nifti_source(path: Path, modality: str | None = None) -> ImageSource:
+def nifti_source(path: Path, modality: str | None = None, visit: str = "") -> ImageSource:
     """The image in a NIfTI file; never fails, an unusable header or name becomes its ``error``."""
     grid, problems, error = None, (), None
     try:
@@ -94,7 +123,9 @@ def nifti_source(path: Path, modality: str | None = None) -> ImageSource:
     except InputError as failure:
         error = failure
     unit = MODALITIES.get(modality, "unknown")
-    return ImageSource(path, modality, "NIfTI", grid, unit, lambda: read_nifti(path, modality), problems, error=error)
+    return ImageSource(
+        path, modality, "NIfTI", grid, unit, lambda: read_nifti(path, modality), problems, error=error, visit=visit
+    )
 
 
 def dicom_source(series: DicomSeries, path: Path) -> ImageSource:
@@ -110,8 +141,10 @@ def dicom_source(series: DicomSeries, path: Path) -> ImageSource:
     except InputError as failure:
         error = failure
     unit = MODALITIES.get(modality, "unknown")
-    frame = series.frame_of_reference
-    return ImageSource(path, modality, "DICOM", grid, unit, lambda: read_series(series), problems, frame, error, series)
+    frame, visit = series.frame_of_reference, text(series.planes[0].tags, "StudyInstanceUID")
+    return ImageSource(
+        path, modality, "DICOM", grid, unit, lambda: read_series(series), problems, frame, error, series, visit
+    )
 
 
 def _box(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

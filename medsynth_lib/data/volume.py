@@ -108,12 +108,16 @@ class Volume:
 
     def z_mm(self) -> np.ndarray:
         """World z of the centre of every axial plane, ``(Z,)``, read at the middle of the plane."""
+        return self.centres_mm()[2]
+
+    def centres_mm(self) -> np.ndarray:
+        """World x, y and z of the middle of every axial plane, ``(3, Z)``."""
         x, y, depth = (self.shape[0] - 1) / 2, (self.shape[1] - 1) / 2, self.shape[2]
         index = np.arange(depth, dtype=float)
         if self.plane_offsets_mm is not None and self.plane_axis == 2:
             index = self.plane_offsets_mm / self.spacing_mm[2]
         points = np.stack([np.full(depth, x), np.full(depth, y), index, np.ones(depth)])
-        return (self.affine @ points)[2]
+        return (self.affine @ points)[:3]
 
     def with_array(self, array: np.ndarray, **changes: object) -> Volume:
         """The same geometry with other values."""

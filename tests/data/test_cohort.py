@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from medsynth_lib.data.cohort import discover, read_cohort_json, write_cohort_json
 from medsynth_lib.data.inspect import convert, format_report, inspect
@@ -111,6 +112,128 @@ def test_dicom_pairs_share_a_frame_of_reference(tmp_path):
     assert pair.source.path.name == "b"
     shutil.rmtree(tmp_path / "b")
     assert "frame of reference" in next(iter(discover(tmp_path).unpaired("PET", "CT").values()))
+
+
+def keys(root):
+    return [patient.key for patient in discover(root).patients]
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("study_001", "study_002"), ("20230115", "20230116"), ("Pat 1", "Pat_1", "Pat@1"), ("A/1", "A-1"),
+     ("CT/study_001", "CT/study_002")],
+)  # fmt: skip
+def test_folders_of_different_people_are_different_patients(tmp_path, folders):
+    for folder in folders:
+        write(tmp_path / folder / "CT.nii.gz", "CT")
+        write(tmp_path / folder / "PET.nii.gz", "PET")
+    pairs = discover(tmp_path).pairs("PET", "CT")
+    assert len(set(keys(tmp_path))) == len(folders)
+    assert sorted(pair.source.path.parent for pair in pairs) == sorted(tmp_path / folder for folder in folders)
+    assert all(pair.source.path.parent == pair.target.path.parent for pair in pairs)
+
+
+def test_a_folder_keeps_its_name_when_another_comes_to_the_same(tmp_path):
+    write(tmp_path / "Pat_1" / "CT.nii.gz", "CT")
+    assert keys(tmp_path) == ["Pat_1"]
+    write(tmp_path / "Pat 1" / "CT.nii.gz", "CT")
+    assert "Pat_1" in keys(tmp_path)
+
+
+def test_files_in_one_folder_are_told_apart_by_what_precedes_the_modality(tmp_path):
+    for name, modality in (("P0_CT", "CT"), ("P1_ses-1_PET", "PET"), ("P1_ses-2_CT", "CT"), ("P0_x_CT_seg", "LABELS")):
+        write(tmp_path / f"{name}.nii.gz", modality)
+    found = {patient.key: sorted(patient.modalities) for patient in discover(tmp_path).patients}
+    assert found == {"P0": ["CT"], "P1": ["CT", "PET"], "P0_x": ["LABELS"]}
+
+
+def test_one_patient_s_own_folder_is_one_patient(tmp_path):
+    for name, modality in (("CT", "CT"), ("PET_near", "PET"), ("CT_mask", "LABELS")):
+        write(tmp_path / f"{name}.nii.gz", modality)
+    assert keys(tmp_path) == [tmp_path.name]
+
+
+def test_images_of_one_visit_are_paired_and_so_are_those_beside_them(tmp_path):
+    """Across the visits the boxes lie on each other best: PET 1 with CT 2 and labels 1."""
+    depths = {"visit1": {"PET": 8, "CT": 5, "LABELS": 8}, "visit2": {"PET": 5, "CT": 8, "LABELS": 5}}
+    for visit, images in depths.items():
+        for modality, depth in images.items():
+            write(tmp_path / "p" / visit / f"{modality}.nii.gz", modality, shape=(8, 9, depth))
+    cohort = discover(tmp_path)
+    (pair,) = cohort.pairs("PET", "CT", ("LABELS",))
+    assert len({image.path.parent for image in (pair.source, pair.target, *pair.also)}) == 1
+    (tmp_path / "p" / "visit1" / "LABELS.nii.gz").unlink()
+    (pair,) = discover(tmp_path).pairs("PET", "CT", ("LABELS",))
+    assert {image.path.parent.name for image in (pair.source, pair.target, *pair.also)} == {"visit2"}
+    (tmp_path / "p" / "visit2" / "PET.nii.gz").unlink()
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.target.path.parent.name == "visit1"
+    (tmp_path / "p" / "visit1" / "CT.nii.gz").unlink()
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.problems == ("PET and CT are of different visits",)
+    assert discover(tmp_path).unpaired("PET", "CT", ("LABELS",)) == {"p": "no LABELS that belongs to the PET"}
+
+
+def save_study(folder, number, identifier, frame, *modalities):
+    tags = {"PatientID": identifier, "StudyInstanceUID": f"1.2.{number}", "FrameOfReferenceUID": frame}
+    for modality in modalities:
+        save(make_series(modality, stored_values(), **tags), folder / str(number) / modality)
+
+
+def test_people_under_one_placeholder_are_told_apart(tmp_path):
+    save_study(tmp_path, 1, "ANONYMOUS", "1.9.1", "CT", "PT")
+    save_study(tmp_path, 2, "ANONYMOUS", "1.9.2", "CT", "PT")
+    save_study(tmp_path, 3, "ANONYMOUS", "1.9.2", "MR")  # registered to the second: the same person
+    cohort = discover(tmp_path)
+    assert sorted(len(patient.images) for patient in cohort.patients) == [2, 3]
+    assert len(cohort.pairs("PET", "CT")) == 2
+    assert "several people" in cohort.problems[0]
+    assert "ANONYMOUS" not in "".join(keys(tmp_path))
+
+
+def test_two_studies_of_one_identifier_are_one_patient(tmp_path):
+    for number in (1, 2):
+        save_study(tmp_path, number, "4711", f"1.9.{number}", "CT", "PT")
+    assert len(keys(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("identifier", ["4711", "ANONYMOUS"])
+def test_without_a_frame_of_reference_only_images_of_one_study_are_paired(tmp_path, identifier):
+    save_study(tmp_path, 1, identifier, "", "CT")
+    save_study(tmp_path, 2, identifier, "", "PT")
+    with pytest.raises(InputError, match="belong together"):
+        discover(tmp_path).pairs("PET", "CT")
+    save_study(tmp_path, 2, identifier, "", "CT")
+    (pair,) = discover(tmp_path).pairs("PET", "CT")
+    assert pair.target.path.parent.name == "2"
+
+
+def test_of_equals_the_image_as_it_was_taken_is_chosen(tmp_path):
+    """A coronal reformat of the same box, and a derived axial copy: more planes, none of them measured."""
+    tags = {"FrameOfReferenceUID": "1.9.1", "PixelSpacing": [2.0, 2.0]}
+    stored = stored_values(4, 8, 8)
+    axial = make_series("CT", stored, gap_mm=4.0, origin=(0, 0, 0), **tags)
+    derived = make_series("CT", np.repeat(stored, 2, axis=0), gap_mm=2.0, origin=(0, 0, -1), **tags)
+    coronal = make_series(
+        "CT", np.zeros((8, 8, 8), np.int16), gap_mm=2.0, orientation=(1, 0, 0, 0, 0, -1), origin=(0, 0, 13), **tags
+    )
+    for dataset in derived:
+        dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+    save(make_series("PT", stored, gap_mm=4.0, origin=(0, 0, 0), **tags), tmp_path / "pet")
+    for name, series in (("a_coronal", coronal), ("b_derived", derived), ("c_axial", axial)):
+        save(series, tmp_path / name)
+    cohort = discover(tmp_path)
+    (pair,) = cohort.pairs("PET", "CT")
+    boxes = {image.path.name: image.overlap(pair.source) for image in cohort.patients[0].images}
+    assert min(boxes.values()) > 0.999  # else nothing is tied
+    assert pair.target.path.name == "c_axial"
+    assert cohort.patients[0].modalities["CT"].path.name == "c_axial"
+    shutil.rmtree(tmp_path / "c_axial")
+    for path in (tmp_path / "a_coronal").iterdir():
+        dataset = dcmread(path)
+        dataset.ImageType = ["DERIVED", "SECONDARY", "REFORMATTED"]
+        dataset.save_as(path)
+    assert discover(tmp_path).pairs("PET", "CT")[0].target.path.name == "b_derived"
 
 
 def test_no_identifier_is_in_cohort_or_report(tmp_path):

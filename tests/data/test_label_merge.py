@@ -80,7 +80,8 @@ def test_voxels_are_replaced_counted_and_what_has_no_class_is_told():
 
 @pytest.mark.parametrize(
     ("array", "scheme", "other", "words"),
-    [([600], "totalsegmentator", "Fat", "belongs to the scheme"), ([1], "atlas", "Fat", "unknown label scheme"),
+    [([600], "totalsegmentator", "Fat", "belongs to the scheme"), ([0], "totalsegmentator", "Fat", "is empty"),
+     ([1], "atlas", "Fat", "unknown label scheme"),
      ([1], "synthseg", "Bone", "unknown class")],
 )  # fmt: skip
 def test_what_cannot_be_merged_is_told(array, scheme, other, words):
@@ -100,6 +101,11 @@ def test_unlabelled_tissue_is_told_by_its_hu():
     assert (inner[values == -100] == class_number("Fat")).mean() > 0.9
     assert (inner[values == 300] == 0).all()  # the table is no muscle
     assert FAT_HU[0] < -100 < FAT_HU[1]
+
+
+def test_a_ct_of_another_place_is_refused():
+    with pytest.raises(InputError, match="does not show what is labelled"):
+        fill_from_ct(labels(), ct(spacing_mm=3.0, z_mm=500.0))
 
 
 def test_segmenting_without_the_extra_says_how_to_get_it(monkeypatch, tmp_path, capsys):

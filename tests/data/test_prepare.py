@@ -16,7 +16,8 @@ from scipy import ndimage
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data import prepare as prepare_module
 from medsynth_lib.data.body import body_mask
-from medsynth_lib.data.framing import MARGIN_MM, reference_grid
+from medsynth_lib.data.framing import MARGIN_MM, pair_planes, reference_grid
+from medsynth_lib.data.nifti import read_nifti, write_nifti
 from medsynth_lib.data.prepare import PrepareConfig, choose_splits, prepare
 from medsynth_lib.data.slices import BODY, INDEX
 from medsynth_lib.data.volume import Volume
@@ -33,6 +34,7 @@ from tests.data.cohort_factory import (
     write_cohort,
     write_patient,
 )
+from tests.data.dicom_factory import make_series, save, stored_values
 
 CONFIG = PrepareConfig(size=64)
 
@@ -175,7 +177,7 @@ def test_each_mr_volume_has_its_own_window(tmp_path):
     for index, scale in enumerate((1.0, 30.0)):
         source = pet()
         mr = replace(source, array=source.array * scale, modality="MR", unit="a.u.")
-        write_patient(tmp_path / "cohort", f"P{index}", ct(), mr)
+        write_patient(tmp_path / "cohort", f"P{index}", ct(scale=1 - 0.01 * index), mr)
     store = prepare(tmp_path / "cohort", tmp_path / "store", replace(CONFIG, source="MR", test=0.0))
     small, large = (patient.windows["MR"] for patient in store.patients)
     assert large.high == pytest.approx(30 * small.high)
@@ -222,6 +224,45 @@ def test_no_planes_close_enough_is_told(tmp_path):
     with pytest.raises(InputError, match="no two planes are close enough"):
         prepare(tmp_path / "cohort", tmp_path / "store", config, report=told.append)
     assert "nearest 2.00 mm" in told[0]
+
+
+def tilted(volume: Volume, degrees: float, shift_mm: float = 0.0) -> Volume:
+    """The volume turned about the x axis as if the scanner's couch had been, and moved along its own rows."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([[1, 0, 0, 0], [0, cosine, -sine, 0], [0, sine, cosine, 0], [0, 0, 0, 1]])
+    moved = volume.affine.copy()
+    moved[1, 3] += shift_mm
+    return replace(volume, affine=turn @ moved)
+
+
+@pytest.mark.parametrize("degrees", [0.1, 2.0, 25.0])
+def test_planes_tilted_against_each_other_are_no_pairs(degrees):
+    with pytest.raises(InputError, match="tilted") as refused:
+        pair_planes(tilted(pet(gap_mm=5.0, z_mm=0.0), degrees), ct(), 0.2)
+    assert "--pairing resample" in str(refused.value)
+    assert len(pair_planes(tilted(pet(gap_mm=5.0, z_mm=0.0), 1e-4), ct(), 0.2)[2]) == 6  # rounding is no tilt
+
+
+def test_parallel_oblique_planes_pair_along_their_normal():
+    """Tilted alike, and one moved in its own planes: the very pairs, and the very pixels, of the upright stacks."""
+    source, target = pet(gap_mm=5.0, z_mm=0.0), ct()
+    upright = pair_planes(source, target, 0.2)
+    oblique = pair_planes(tilted(source, 20), tilted(target, 20, shift_mm=8.0), 0.2)
+    np.testing.assert_array_equal(upright[0].array, oblique[0].array)
+    np.testing.assert_array_equal(upright[1].array, oblique[1].array)
+    to_source = [np.linalg.inv(pair[0].affine) @ pair[1].affine for pair in (upright, oblique)]
+    to_source[0][1, 3] += 8.0 / source.spacing_mm[1]
+    np.testing.assert_allclose(to_source[1], to_source[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("pairing", ["resample", "position"])
+def test_the_gap_of_tilted_planes_is_along_their_normal(tmp_path, pairing):
+    source, target = tilted(pet(gap_mm=5.0, z_mm=0.0), 20), tilted(ct(), 20)
+    write_patient(tmp_path / "cohort", "P1", source, target)
+    store = prepare(tmp_path / "cohort", tmp_path / "store", replace(CONFIG, pairing=pairing, test=0.0))
+    (patient,) = store.patients
+    assert patient.spacing_mm[2] == pytest.approx(5.0, abs=1e-4)
+    np.testing.assert_allclose(np.diff(patient.z_mm), 5.0 * np.cos(np.radians(20)), atol=1e-3)
 
 
 # Splits
@@ -315,6 +356,7 @@ def test_a_bad_patient_is_skipped_with_the_reason(tmp_path, cohort):
         "P6": "no slice shows enough of the patient",
     }
     assert [line.split("\n")[0] for line in told] == [
+        "P5: skipped, no PET",
         "P1: prepared",
         "P2: prepared",
         "P3: skipped",
@@ -342,6 +384,37 @@ def test_nothing_remains_where_too_few_patients_are_left(tmp_path):
     assert list(tmp_path.iterdir()) == [root]
 
 
+@pytest.mark.parametrize("modality", ["CT", "PET"])
+def test_a_scan_under_two_names_is_used_once(tmp_path, modality):
+    """The same CT (or PET) beside another partner, packed and in another type: still the same patient."""
+    root = write_cohort(tmp_path / "cohort", patients=3)
+    copy = read_nifti(root / "P1" / f"{modality}.nii")
+    write_nifti(copy, root / "P4" / f"{modality}.nii.gz")
+    write_patient(root, "P4", pet(scale=0.8) if modality == "CT" else ct(scale=0.8))
+    told = []
+    store = prepare(root, tmp_path / "store", CONFIG, report=told.append)
+    assert [patient.key for patient in store.patients] == ["P1", "P2", "P3"]
+    assert dict(store.skipped) == {"P4": f"its {modality} is that of P1, voxel for voxel"}
+    assert told[-1].startswith("P4: skipped\nits")
+    with pytest.raises(InputError, match="unknown test patients"):
+        prepare(root, tmp_path / "named", replace(CONFIG, test=("P4",)))
+
+
+def test_what_the_index_tells_of_a_patient_is_told_on_the_way(tmp_path):
+    root = write_cohort(tmp_path / "cohort", patients=2)
+    write_nifti(pet(scale=0.9, z_mm=20.0), root / "P2" / "PET_late.nii")
+    told = []
+    store = prepare(root, tmp_path / "store", CONFIG, report=told.append)
+    notes = store.patients[1].problems
+    assert "2 PET images" in notes[0]
+    assert told == ["P1: prepared", "\n  note: ".join(["P2: prepared", *notes])]
+
+
+def test_one_patient_is_told_how_to_go_on(tmp_path):
+    with pytest.raises(InputError, match="--test 0"):
+        prepare(write_cohort(tmp_path / "cohort", patients=1), tmp_path / "store", CONFIG)
+
+
 # Once, whole, and going on
 
 
@@ -364,6 +437,24 @@ def test_a_store_of_other_settings_is_not_overwritten(cohort, store, changes):
 def test_a_store_of_another_cohort_is_not_overwritten(tmp_path, store):
     with pytest.raises(InputError, match="already holds something else"):
         prepare(write_cohort(tmp_path / "cohort", patients=3), store.path, CONFIG)
+
+
+def test_a_dicom_file_changed_in_place_makes_another_cohort(tmp_path):
+    """The folder's own time stays as it was."""
+    frame, stored = "1.2.9", stored_values(planes=6, rows=48, columns=48)
+    for modality in ("CT", "PT"):
+        save(make_series(modality, stored, FrameOfReferenceUID=frame), tmp_path / "cohort" / modality)
+    config = replace(CONFIG, test=0.0)
+    store = prepare(tmp_path / "cohort", tmp_path / "store", config)
+    assert prepare(tmp_path / "cohort", store.path, config).settings == store.settings
+    path, before = tmp_path / "cohort" / "CT" / "0003.dcm", (tmp_path / "cohort" / "CT").stat().st_mtime_ns
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    with open(path, "r+b") as file:
+        file.write(content)
+    assert (tmp_path / "cohort" / "CT").stat().st_mtime_ns == before
+    with pytest.raises(InputError, match="already holds something else"):
+        prepare(tmp_path / "cohort", store.path, config)
 
 
 def test_a_folder_that_is_no_store_is_left_alone(tmp_path, cohort):

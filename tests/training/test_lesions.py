@@ -36,8 +36,9 @@ def pet(lesions, shape=(100, 75, 10), spacing_mm=(4.0, 4.0, 4.0)):
 
 
 def write_phantom(root, lesions=LESIONS):
-    for key in ("P0", "P1"):
-        write_patient(root, key, ct(planes=10, gap_mm=4.0), pet(lesions))
+    seen = pet(lesions)  # another patient's, or the same scan would be trained and tested on
+    write_patient(root, "P0", ct(planes=10, gap_mm=4.0, scale=0.99), seen.with_array(seen.array * np.float32(0.99)))
+    write_patient(root, "P1", ct(planes=10, gap_mm=4.0), pet(lesions))
     content = {"name": "test", "license": "CC0-1.0", "synthetic": True, "modalities": ["CT", "PET"]}
     truth = {key: {"lesions": lesions} for key in ("P0", "P1")}
     (root / COHORT_FILE).write_text(json.dumps({**content, "patients": ["P0", "P1"], "phantom": {"truth": truth}}))

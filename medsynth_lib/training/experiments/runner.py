@@ -157,9 +157,7 @@ def _also(experiment: Experiment, chosen: Profile, root: Path) -> tuple[str, ...
     cohort, pair = discover(root), (chosen.source, chosen.target)
     patients = {one.patient for one in cohort.pairs(*pair)}
     return tuple(
-        word
-        for word in experiment.also
-        if word not in pair and patients.isdisjoint(cohort.unpaired(chosen.source, word))
+        word for word in experiment.also if word not in pair and patients.isdisjoint(cohort.unpaired(*pair, (word,)))
     )
 
 
