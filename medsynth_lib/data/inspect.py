@@ -69,10 +69,15 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         ``modality, unit, shape, spacing_mm, problems`` of what was written, and ``out``.
 
     Raises:
-        InputError: no image or several at ``path``, or one that breaks a rule. Nothing is written then.
+        InputError: no image or several at ``path``, or one that breaks a rule, or ``out`` is that image itself. Nothing
+            is written then.
         StorageError: the disk refused.
     """
     image, passed_over = single_image(path, modality)
+    if Path(out).exists() and Path(out).samefile(image.path):
+        raise InputError(
+            "the output is the input", where=Path(out), rule="originals are never written to", fix="choose another name"
+        )
     volume = image.read()
     problems = [*volume.problems, *passed_over]
     if volume.plane_offsets_mm is not None:

@@ -153,6 +153,16 @@ def test_convert_takes_a_folder_or_any_file_of_a_series(tmp_path):
     assert read_nifti(tmp_path / "PET.nii.gz").shape == (10, 12, 8)
 
 
+def test_convert_never_writes_over_what_it_reads(tmp_path):
+    write(tmp_path / "p" / "CT.nii.gz", "CT")
+    before = (tmp_path / "p" / "CT.nii.gz").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "p")
+    for source in (tmp_path / "p" / "CT.nii.gz", tmp_path / "p"):
+        with pytest.raises(InputError, match="the output is the input"):
+            convert(source, tmp_path / "link" / "CT.nii.gz")
+    assert (tmp_path / "p" / "CT.nii.gz").read_bytes() == before
+
+
 def test_convert_evens_out_planes_and_says_so(tmp_path):
     datasets = make_series()
     datasets[-1].ImagePositionPatient[2] += 1
