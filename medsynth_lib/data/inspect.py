@@ -78,10 +78,7 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         StorageError: the disk refused.
     """
     image, passed_over = single_image(path, modality)
-    if Path(out).exists() and Path(out).samefile(image.path):
-        raise InputError(
-            "the output is the input", where=Path(out), rule="originals are never written to", fix="choose another name"
-        )
+    check_not_input(image, Path(out))
     volume = image.read()
     problems = [*volume.problems, *passed_over]
     if volume.plane_offsets_mm is not None:
@@ -89,6 +86,18 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         problems.append(f"interpolated onto {volume.shape[2]} evenly spaced planes")
     written = write_nifti(volume, out)
     return {**_described(volume.modality, volume.unit, volume.shape, volume.spacing_mm, problems), "out": str(written)}
+
+
+def check_not_input(image: ImageSource, out: Path) -> None:
+    """Refuse to write over the file that ``image`` is read from, by whatever name or link.
+
+    Raises:
+        InputError: ``out`` is that file.
+    """
+    if out.exists() and out.samefile(image.path):
+        raise InputError(
+            "the output is the input", where=out, rule="originals are never written to", fix="choose another name"
+        )
 
 
 def format_report(report: dict) -> str:
