@@ -9,10 +9,10 @@ from pathlib import Path
 #: Folders the user named: what lies in them was named by a hospital, perhaps by its patients.
 _searched: set[Path] = set()
 #: Files whose names are the user's own, by convention pseudonyms.
-OWN_NAMES = (".nii", ".nii.gz", ".npz", ".npy", ".json")
+OWN_NAMES = (".nii", ".nii.gz")
 HARMLESS = re.compile(
     r"ct|cect|pet|pt|mri?|nm|t[12]|flair|labels|mask|seg|rtstruct|dicom|dcm|nifti|nii|images?|im|img|ima|series|ser|"
-    r"study|scans?|anat|slices?|axial|0\d{0,5}|\d{1,3}"
+    r"study|scans?|anat|slices?|axial|cohort|index|json|np[yz]|0\d{0,5}|\d{1,3}"
 )
 
 
@@ -62,9 +62,9 @@ def remember_folder(folder: Path) -> None:
 def shown_path(path: Path) -> str:
     """``path`` for a message or a report: below a folder that was searched, names that may be a patient's are hidden.
 
-    A folder or DICOM file may be called after its patient. Names of nothing but modalities, words such as "series" and
-    short numbers stay; any other becomes ``~`` and four digits of a hash, which tell two names apart and no more. Names
-    on the way to a NIfTI file stay: they are the user's pseudonyms.
+    Whatever lies amid a hospital's files may be called after its patient. Names of nothing but modalities, words such
+    as "series" and short numbers stay; any other becomes ``~`` and four digits of a hash, which tell two names apart
+    and no more. Names on the way to a NIfTI file stay: they are the user's pseudonyms.
     """
     around = [folder for folder in (path.absolute(), *path.absolute().parents) if folder in _searched]
     if not around or path.name.lower().endswith(OWN_NAMES):

@@ -7,9 +7,11 @@ import contextlib
 import gzip
 import io
 import json
+import os
 import re
 import shutil
 import struct
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,10 +24,11 @@ from pydicom.dataset import Dataset
 from medsynth_lib.cli import main
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.data.identifiers import folder_identifiers
-from medsynth_lib.data.privacy import search
+from medsynth_lib.data.privacy import _pattern, format_findings, search
 from medsynth_lib.data.tree import files_under
 from medsynth_lib.errors import InputError, shown_path
 from medsynth_lib.phantom.cohort import make_cohort
+from tests.data.dicom_factory import make_series, save
 
 NAME, NUMBER, BIRTH, DAY = "Mustermann^Erika", "4711-0815", "19630417", "19871105"
 #: 30 tags of names, numbers, places and free text; each value has a secret of its own.
@@ -206,12 +209,23 @@ def test_deidentified_images_are_the_same_images(outputs, cohort):
         (lambda path: path.write_text(json.dumps({"name": "M\u00fcller"})), 1),
         (lambda path: path.write_bytes("Müller".encode("latin-1")), 1),
         (lambda path: path.write_bytes("Müller".encode("utf-16")), 1),
+        (lambda path: path.write_text("MÜLLER, ÉMILE"), 2),
+        (lambda path: path.write_text("Émile Muller, or Mueller"), 2),
+        (lambda path: path.write_text(unicodedata.normalize("NFD", "dear Émile")), 1),
+        (lambda path: path.write_bytes(gzip.compress(b"one ") + gzip.compress(b"Erika")), 1),
+        (lambda path: path.write_bytes(gzip.compress(b"Erika")[:-4]), 1),  # cut off
+        (lambda path: path.write_text("born 1963-04-17, 17.04.1963 or 04/17/1963"), 1),
+        (lambda path: path.write_text("1963-04-18 1.7.04.1963"), 0),
+        (lambda path: path.write_text("from Wu, Li"), 1),
+        (lambda path: path.write_text("<li>wu, liwuli</li>"), 0),
+        (lambda path: path.write_text("患者李伟，男"), 1),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"zTXt", b"k\0\0" + zlib.compress(b"Erika"))), 1),
     ],
 )  # fmt: skip
 def test_the_search_finds_what_is_there_and_no_more(tmp_path, write, found):
     write(tmp_path / "file")
-    wanted = {"Erika": "first", "Doe": "last", "Müller": "other", "Mustermann": "maiden"}
+    wanted = {"Erika": "first", "Doe": "last", "Müller": "other", "Mustermann": "maiden", "éMILE": "second",
+              "19630417": "birth", "Li^Wu": "short", "李^伟": "Chinese"}  # fmt: skip
     assert len(search(tmp_path, wanted)[0]) == found
 
 
@@ -232,6 +246,38 @@ def test_a_found_file_name_is_not_repeated(tmp_path):
     (tmp_path / "Erika.txt").write_text("hello")
     (finding,) = search(tmp_path, {"Erika": "first"})[0]
     assert (finding.path[0], len(finding.path), finding.part) == ("~", 5, "name")
+
+
+def test_a_name_that_is_not_utf_8_is_searched_and_told(tmp_path):
+    """As Windows shares give them: Latin-1, or bytes of no meaning."""
+    for name in (b"M\xfcller.txt", b"\xff\xfe.txt"):
+        Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).write_text("Erika")
+    found = search(tmp_path, {"MÜLLER": "last", "Erika": "first"})[0]
+    assert sorted((one.part, one.identifier) for one in found) == [("content", "first")] * 2 + [("name", "last")]
+    assert any(one.path == r"\xff\xfe.txt" for one in found)
+    assert format_findings(found, 2, 2, {}).encode()  # can be printed
+
+
+def test_values_that_are_too_short_are_counted_not_told(tmp_path, capfd):
+    save(make_series(PatientName="Li^Xiaoming", PatientID="123", StudyID="")[:2], tmp_path / "scan")
+    (tmp_path / "out").mkdir()
+    assert main(["privacy-check", str(tmp_path / "out"), "--from", str(tmp_path / "scan")]) == 0
+    told = spoken(capfd)
+    assert "1 of PatientID, 1 of PatientName" in told
+    assert not any(word in told for word in ("Li^", "Xiaoming", "123"))
+    assert main(["privacy-check", str(tmp_path / "out"), "--from", str(tmp_path / "scan"), "--json"]) == 0
+    assert json.loads(spoken(capfd))["too_short"] == {"PatientID": 1, "PatientName": 1}
+
+
+def test_many_identifiers_are_found_as_if_each_were_looked_for_alone(tmp_path):
+    """Two hundred words of three letters, many of them alike or the start of another, in text of the same letters."""
+    rng = np.random.default_rng(0)
+    words = {"".join(rng.choice(list("ABc.^"), size)) for size in rng.integers(3, 9, 200)}
+    text = "".join(rng.choice(list("aBC.^ "), 5000))
+    forms = sorted((word.lower().encode() for word in words), key=len, reverse=True)
+    expected = re.compile(b"|".join(map(re.escape, forms)), re.IGNORECASE).findall(text.encode())
+    assert len(expected) > 300
+    assert _pattern(set(forms)).findall(text.encode()) == expected
 
 
 def test_too_short_and_missing_are_told(tmp_path, capfd):

@@ -21,7 +21,7 @@ def inspect(
     Args:
         folder: Any folder of DICOM or NIfTI images, or one file.
         voxels: Also read the voxels, which finds padding, NaN and damaged pixels; --no-voxels is quicker.
-        paths: Show the names of DICOM files and folders, which may be a patient's; hidden (~3f2a) by default.
+        paths: Show all names of files and folders, which may be a patient's; hidden (~3f2a) by default but for NIfTI.
         json: Print JSON for another program.
     """
     from medsynth_lib.data.inspect import format_report

@@ -97,7 +97,7 @@ def translate(
     Args:
         run: The run's folder, or a model file.
         input: A NIfTI file or the folder of a DICOM series, of the modality the run was trained on.
-        out: Where to write, ending in .nii or .nii.gz.
+        out: Where to write: a file ending in .nii or .nii.gz, or a new folder for a DICOM series.
         device: auto, cpu, cuda or cuda:N.
         json: Print JSON for another program.
     """

@@ -118,7 +118,7 @@ def built_folder(out: str | Path) -> Iterator[Path]:
     index = out / "index.html"
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or _is_ours(index))):
         raise MedSynthError("this is no folder of pages made before", where=out, fix="name a new or an empty folder")
-    with atomic_path(out) as folder:
+    with atomic_path(out, replace_folder=True) as folder:
         folder.mkdir()
         yield folder
         if faults := [fault for page in sorted(folder.rglob("*.html")) for fault in page_faults(page)]:

@@ -137,5 +137,5 @@ def keep_model(run: Path, target: Path) -> None:
     """Export the model of ``run``, rounded to 8 bits, in place of the one at ``target``."""
     from medsynth_lib.training.export import export
 
-    with atomic_path(target) as folder:
+    with atomic_path(target, replace_folder=True) as folder:
         export(run, folder, compact=True)

@@ -35,7 +35,7 @@ def unpack(archive: str | Path, out: str | Path, wanted: Callable[[PurePosixPath
 
     Raises:
         InputError: as ``members``, or a member whose content is damaged, or nothing is wanted.
-        StorageError: the disk has no room.
+        StorageError: the disk has no room, or ``out`` holds something already.
     """
     archive, out = Path(archive), Path(out)
     try:

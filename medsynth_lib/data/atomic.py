@@ -35,19 +35,22 @@ def storage_errors(target: str | Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def atomic_path(target: str | Path) -> Iterator[Path]:
+def atomic_path(target: str | Path, *, replace_folder: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` (same file endings); on success it becomes ``target``, else it vanishes.
 
-    Works for a file or a folder. A file replaces a file and a folder a folder, never one the other.
+    Works for a file or a folder. A file replaces a file. A folder that holds something is replaced, with all in it,
+    only by a folder and only where ``replace_folder`` asks for it.
 
     Raises:
-        StorageError: the disk is full, read-only or not writable, or there is no place for ``target``; nothing is left
-            behind.
+        StorageError: the disk is full, read-only or not writable, or there is no place for ``target``, or what is there
+            may not be replaced; nothing is left behind.
     """
     target = Path(target)
     temporary = None
     try:
         with storage_errors(target):
+            if not replace_folder:
+                check_no_folder(target)  # before the work
             target.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
             yield temporary / target.name
@@ -55,11 +58,26 @@ def atomic_path(target: str | Path) -> Iterator[Path]:
             if target.is_dir():
                 if not (temporary / target.name).is_dir():
                     raise IsADirectoryError(errno.EISDIR, "a folder is in the way")
+                if not replace_folder:
+                    check_no_folder(target)  # after the work, which may have taken hours
                 os.rename(target, temporary / "replaced")
             os.replace(temporary / target.name, target)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_no_folder(target: str | Path) -> None:
+    """Refuse to write where a folder is that holds something: it may be the patient's own scan.
+
+    Raises:
+        StorageError: such a folder is at ``target``.
+    """
+    target = Path(target)
+    if target.is_dir() and any(target.iterdir()):
+        raise StorageError(
+            "a folder that is not empty is in the way", where=target, fix="name a new or an empty folder, or delete it"
+        )
 
 
 def _flush(path: Path) -> None:

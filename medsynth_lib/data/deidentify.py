@@ -123,7 +123,7 @@ def deidentified(tags: FileDataset, parser: Callable, aliases: Aliases) -> tuple
         InputError: something is left that the recipe does not list.
     """
     known, before, old = identifiers_of(tags), _keywords(tags), _replaceable(tags)
-    patient, days = aliases.patient(tags), aliases.days(tags)
+    patient, days, syntax = aliases.patient(tags), aliases.days(tags), _syntax(tags)
     agent = "YES" if has_contrast(tags) else ""  # what tells it, the route and the codes, does not stay
     parsed = parser(tags, {
         "unlisted": lambda item, field, **_: field.uid not in item["kept"],
@@ -136,7 +136,7 @@ def deidentified(tags: FileDataset, parser: Callable, aliases: Aliases) -> tuple
     removed = before - _keywords(parsed) - named
     if agent:
         parsed.ContrastBolusAgent = agent
-    _complete(parsed)
+    _complete(parsed, syntax)
     _check_listed(parsed)
     if old & _replaceable(parsed):
         raise InputError("names, UIDs or dates were not replaced")
@@ -206,7 +206,12 @@ def _drop_named(tags: Dataset, known: dict[str, set[str]]) -> Counter:
     return named
 
 
-def _complete(tags: FileDataset) -> None:
+def _syntax(tags: FileDataset) -> UID:
+    """How the pixels are encoded: ``deid`` empties the file header that says it."""
+    return tags.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+
+
+def _complete(tags: FileDataset, syntax: UID) -> None:
     """What must be there and says nothing, what was done, and a file header of our own."""
     for keyword in EMPTY:
         setattr(tags, keyword, "")
@@ -215,7 +220,7 @@ def _complete(tags: FileDataset) -> None:
     tags.LongitudinalTemporalInformationModified = "MODIFIED"
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = tags.SOPClassUID, tags.SOPInstanceUID
-    meta.TransferSyntaxUID = tags.file_meta.get("TransferSyntaxUID", ImplicitVRLittleEndian)
+    meta.TransferSyntaxUID = syntax
     tags.file_meta, tags.preamble = meta, b"\0" * 128
 
 

@@ -51,7 +51,7 @@ def write_derived_series(volume: Volume, folder: str | Path, source: DicomSeries
 
     Raises:
         InputError: a modality that has no DICOM image, or a source without a frame of reference.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or ``folder`` holds something already.
     """
     if volume.modality not in STORAGE:
         raise InputError("only image series are written", rule=", ".join(STORAGE), seen=volume.modality)

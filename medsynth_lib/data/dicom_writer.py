@@ -80,7 +80,7 @@ def write_series(volume: Volume, folder: str | Path, subject: Subject, protocol:
 
     Raises:
         InputError: another modality, or planes that are unevenly spaced.
-        StorageError: the disk refused.
+        StorageError: the disk refused, or ``folder`` holds something already.
     """
     if volume.modality not in STORAGE:
         raise InputError("only image series are written", rule=", ".join(STORAGE), seen=volume.modality)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,6 +26,8 @@ LONG_TEXTS = {"ST", "LT", "UT", "UC"}
 PLACEHOLDERS = {"19000101", "19000102", "00000000", "99991231"}
 #: Shorter ones would be found in any file.
 SHORTEST_NAME, SHORTEST_ID, SHORTEST_PRIVATE, SHORTEST_TEXT = 3, 4, 6, 12
+#: Chinese, Japanese and Korean writing begins here (U+2E80).
+IDEOGRAPHS = "\u2e80"
 
 
 def identifiers_of(tags: Dataset) -> dict[str, set[str]]:
@@ -34,8 +36,8 @@ def identifiers_of(tags: Dataset) -> dict[str, set[str]]:
     Person names give their parts as well; dates are eight digits; free text counts as a whole from 12 letters on.
     """
     found: dict[str, set[str]] = defaultdict(set)
-    for element in elements(tags):
-        found[element.keyword or "private tag"] |= set(_identifying(element))
+    for keyword, value, long_enough in _identifying(tags):
+        found[keyword] |= {value} if long_enough else set()
     return {keyword: values for keyword, values in found.items() if values}
 
 
@@ -45,7 +47,17 @@ def folder_identifiers(folder: str | Path) -> dict[str, str]:
     Raises:
         InputError: no DICOM file is there.
     """
+    return identifiers_and_short(folder)[0]
+
+
+def identifiers_and_short(folder: str | Path) -> tuple[dict[str, str], dict[str, int]]:
+    """Of every DICOM file under ``folder``: value → keyword, and keyword → how many are too short to be looked for.
+
+    Raises:
+        InputError: no DICOM file is there.
+    """
     found: dict[str, str] = {}
+    short: set[tuple[str, str]] = set()
     files = 0
     for path, reason in files_under(folder):
         if reason is None and is_dicom(path):
@@ -53,10 +65,19 @@ def folder_identifiers(folder: str | Path) -> dict[str, str]:
                 warnings.simplefilter("ignore")
                 tags = dcmread(path, stop_before_pixels=True)
             files += 1
-            found |= {value: keyword for keyword, values in identifiers_of(tags).items() for value in values}
+            for keyword, value, long_enough in _identifying(tags):
+                if long_enough:
+                    found[value] = keyword
+                else:
+                    short.add((keyword, value))
     if not files:
         raise InputError("no DICOM file is there", where=folder)
-    return found
+    return found, dict(Counter(keyword for keyword, _ in sorted(short)))
+
+
+def is_long_enough(name: str) -> bool:
+    """Whether a name would not be found in any file; two Chinese characters or Korean syllables tell enough."""
+    return len(name) >= SHORTEST_NAME or (len(name) == 2 and min(name) >= IDEOGRAPHS)
 
 
 def is_dicom(path: Path) -> bool:
@@ -99,20 +120,26 @@ def mentions(element: DataElement, identifiers: Mapping[str, set[str]]) -> bool:
     )
 
 
-def _identifying(element: DataElement) -> Iterator[str]:
+def _identifying(tags: Dataset) -> Iterator[tuple[str, str, bool]]:
+    """Keyword, value, and whether it is long enough to be looked for."""
+    for element in elements(tags):
+        yield from ((element.keyword or "private tag", *found) for found in _values(element))
+
+
+def _values(element: DataElement) -> Iterator[tuple[str, bool]]:
     private, kind = element.tag.is_private, element.VR
     if kind in ("SQ", "UI") or element.keyword == "PixelData":
         return
     for text in texts(element):
         if kind == "PN":
-            yield from _name_parts(text)
+            yield from ((part, is_long_enough(part)) for part in _name_parts(text))
         elif kind in ("DA", "DT"):
             day = re.match(r"\d{8}", text.replace(".", "")[:8])
-            yield from [day[0]] if day and day[0] not in PLACEHOLDERS else []
+            yield from [(day[0], True)] if day and day[0] not in PLACEHOLDERS else []
         elif kind not in TEXTS - {"CS"} or (private and element.tag.is_private_creator):  # code words, makers
             continue
-        elif len(text) >= _shortest(element):
-            yield text
+        elif text and (len(text) >= _shortest(element) or _shortest(element) == SHORTEST_ID):
+            yield text, len(text) >= _shortest(element)
 
 
 def _shortest(element: DataElement) -> float:
@@ -125,7 +152,9 @@ def _shortest(element: DataElement) -> float:
 
 
 def _name_parts(text: str) -> Iterator[str]:
-    parts = [part for part in re.split(r"[\^=\s,;]+", text) if len(part) >= SHORTEST_NAME]
-    yield from parts
-    if len(parts) > 1:
-        yield text
+    """The parts of a name, and as a whole each way it is written: of ``Li^Wu=李^伟`` no part says much."""
+    for written in text.split("="):
+        parts = [part for part in re.split(r"[\^\s,;]+", written) if part]
+        yield from parts
+        if len(parts) > 1:
+            yield written

@@ -28,7 +28,8 @@ def inspect(root: str | Path, *, read_voxels: bool = True, show_paths: bool = Fa
     Args:
         root: any folder (or one file).
         read_voxels: also read the voxels, which finds padding, NaN, truncated pixels and values that are not HU or SUV.
-        show_paths: tell the names of DICOM files and folders, which may be a patient's (``errors.shown_path``).
+        show_paths: tell all names of files and folders, not only of NIfTI, which may be a patient's
+            (``errors.shown_path``).
 
     Returns:
         ``patients`` (count), ``images``: one dict each with ``patient, modality, format, path`` (relative to ``root``),
@@ -40,17 +41,20 @@ def inspect(root: str | Path, *, read_voxels: bool = True, show_paths: bool = Fa
     """
     root = Path(root)
     relative = partial(_relative, root, show_paths)
-    arrays = [entry for path, reason in files_under(root) if not reason for entry in _numpy_entries(relative, path)]
-    cohort = _discover_beside(root, arrays)
+    packed = [path for path, reason in files_under(root) if not reason and path.suffix.lower() == ".npz"]
+    cohort = _discover_beside(root, packed)
+    own = {patient.key for patient in cohort.patients}  # names told anyway: of a folder of NIfTI
+    numpy = {path: _numpy_entries(partial(_relative, root, show_paths or path.parent.name in own), path)
+             for path in packed}  # fmt: skip
+    arrays = [entry for found in numpy.values() for entry in found]
     sources = [(patient.key, image) for patient in cohort.patients for image in patient.images]
     with ThreadPoolExecutor(READ_AT_ONCE) as pool:
         images = list(pool.map(lambda item: _entry(relative, *item, read_voxels), sources))
-    listed = {entry["path"] for entry in arrays}
-    skipped = [{"path": relative(path), "reason": reason} for path, reason in cohort.skipped]
+    skipped = [(path, reason) for path, reason in cohort.skipped if not numpy.get(path)]
     return {
         "patients": len({entry["patient"] for entry in images + arrays}),
         "images": images + arrays,
-        "skipped": [one for one in skipped if one["path"] not in listed],
+        "skipped": [{"path": relative(path), "reason": reason} for path, reason in skipped],
         "problems": list(cohort.problems),
     }
 
@@ -69,10 +73,12 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         ``modality, unit, shape, spacing_mm, problems`` of what was written, and ``out``.
 
     Raises:
-        InputError: no image or several at ``path``, or one that breaks a rule. Nothing is written then.
+        InputError: no image or several at ``path``, or one that breaks a rule, or ``out`` is that image itself. Nothing
+            is written then.
         StorageError: the disk refused.
     """
     image, passed_over = single_image(path, modality)
+    check_not_input(image, Path(out))
     volume = image.read()
     problems = [*volume.problems, *passed_over]
     if volume.plane_offsets_mm is not None:
@@ -80,6 +86,18 @@ def convert(path: str | Path, out: str | Path, *, modality: str | None = None) -
         problems.append(f"interpolated onto {volume.shape[2]} evenly spaced planes")
     written = write_nifti(volume, out)
     return {**_described(volume.modality, volume.unit, volume.shape, volume.spacing_mm, problems), "out": str(written)}
+
+
+def check_not_input(image: ImageSource, out: Path) -> None:
+    """Refuse to write over the file that ``image`` is read from, by whatever name or link.
+
+    Raises:
+        InputError: ``out`` is that file.
+    """
+    if out.exists() and out.samefile(image.path):
+        raise InputError(
+            "the output is the input", where=out, rule="originals are never written to", fix="choose another name"
+        )
 
 
 def format_report(report: dict) -> str:
@@ -138,7 +156,7 @@ def _images_at(path: Path, modality: str | None) -> tuple[list[ImageSource], lis
     return images, [reason for _, reason in skipped]
 
 
-def _discover_beside(root: Path, arrays: list[dict]) -> Cohort:
+def _discover_beside(root: Path, arrays: list[Path]) -> Cohort:
     """The cohort at ``root``; one without patients where NumPy arrays are all there is."""
     try:
         return discover(root)
@@ -174,9 +192,8 @@ def _described(modality: str, unit: str, shape: tuple | None, spacing: tuple | N
 
 def _numpy_entries(relative: Callable[[Path], str], path: Path) -> list[dict]:
     """The arrays of a .npz file by their headers; they have no geometry, so they cannot be used as images."""
-    if path.suffix.lower() != ".npz":
-        return []
-    where = {"patient": path.parent.name, "format": "NumPy", "path": relative(path), "readable": False}
+    patient = Path(relative(path.parent)).name
+    where = {"patient": patient, "format": "NumPy", "path": relative(path), "readable": False}
     try:
         with zipfile.ZipFile(path) as archive:
             shapes = {name.removesuffix(".npy"): _npy_shape(archive, name) for name in archive.namelist()}

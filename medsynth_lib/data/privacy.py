@@ -4,24 +4,33 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
+import gzip
 import io
+import itertools
 import json
 import mmap
+import os
 import re
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
-from medsynth_lib.data.identifiers import SHORTEST_NAME, is_dicom
+from medsynth_lib.data.identifiers import SHORTEST_NAME, is_dicom, is_long_enough
 from medsynth_lib.errors import InputError, hidden_name, is_harmless
 
 PNG = b"\x89PNG\r\n\x1a\n"
-#: Words shorter than this count only where they stand alone, in at least ``RUN`` readable letters.
+#: Words of fewer letters than this count only where they stand alone, in at least ``RUN`` readable letters.
 WORD, RUN = 6, 6
 #: A packed file is read up to this size: 4 GiB.
 MOST = 2**32
+#: How a date of eight digits may be written otherwise.
+DATES = ("%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%Y", "%m/%d/%Y")
+UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"})
 #: Packed in packed in packed: as deep as this.
 DEPTH = 4
 
@@ -56,9 +65,10 @@ def read_identifiers(path: str | Path) -> dict[str, str]:
 def search(path: str | Path, identifiers: Mapping[str, str]) -> tuple[list[Finding], int]:
     """Every place under ``path`` where one of ``identifiers`` (value → what to call it) stands, and how many files.
 
-    Looked into: the bytes of each file as UTF-8, Latin-1, UTF-16 and JSON escapes, whatever the case; gzip (NIfTI), zip
-    (checkpoints, NumPy), compressed text in PNG, pictures inside notebooks and pages; the names of files and folders.
-    Not looked into: text drawn as pixels, compressed PDF.
+    Looked into: the bytes of each file as UTF-8, Latin-1, UTF-16 and JSON escapes, whatever the case, with accents or
+    without; dates of eight digits also as 1950-01-02, 02.01.1950 and the like; gzip (NIfTI), zip (checkpoints, NumPy),
+    compressed text in PNG, pictures inside notebooks and pages; the names of files and folders. Not looked into: text
+    drawn as pixels, compressed PDF.
 
     Raises:
         InputError: nothing is there, or an identifier is shorter than three characters.
@@ -66,13 +76,13 @@ def search(path: str | Path, identifiers: Mapping[str, str]) -> tuple[list[Findi
     path = Path(path)
     if not path.exists():
         raise InputError("no such file or folder", where=path)
-    short = sorted({what for value, what in identifiers.items() if len(value) < SHORTEST_NAME})
+    short = sorted({what for value, what in identifiers.items() if not is_long_enough(value)})
     if short:
         raise InputError("too short to look for", rule=f"{SHORTEST_NAME} characters", seen=", ".join(short[:8]))
     matcher, findings, files = _Matcher(identifiers), [], 0
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         relative = matcher.shown(file, file.relative_to(path).parts if file != path else (file.name,))
-        findings += matcher.found(file.name.encode(), relative, "name")
+        findings += matcher.found(os.fsencode(file.name), relative, "name")
         if file.is_file():
             files += 1
             for part, content in _parts(file):
@@ -80,17 +90,21 @@ def search(path: str | Path, identifiers: Mapping[str, str]) -> tuple[list[Findi
     return findings, files
 
 
-def format_findings(findings: Iterable[Finding], files: int, identifiers: int) -> str:
-    """For a reader."""
+def format_findings(findings: Iterable[Finding], files: int, identifiers: int, short: Mapping[str, int]) -> str:
+    """For a reader. ``short``: how many values of which keyword were too short to be looked for."""
     findings = list(findings)
     lines = [f"{one.count} × {one.identifier} in {one.path} ({one.part})" for one in findings]
+    if short:
+        told = ", ".join(f"{count} of {keyword}" for keyword, count in short.items())
+        lines.append(f"not looked for, as values so short are found in any file: {told}")
     total = f"{files} files searched for {identifiers} identifiers: "
     return "\n".join([*lines, total + (f"{len(findings)} places hold one" if findings else "none found")])
 
 
-def findings_dict(findings: Iterable[Finding], files: int, identifiers: int) -> dict:
+def findings_dict(findings: Iterable[Finding], files: int, identifiers: int, short: Mapping[str, int]) -> dict:
     """For JSON."""
-    return {"files": files, "identifiers": identifiers, "findings": [asdict(one) for one in findings]}
+    found = [asdict(one) for one in findings]
+    return {"files": files, "identifiers": identifiers, "too_short": dict(short), "findings": found}
 
 
 class _Matcher:
@@ -100,12 +114,12 @@ class _Matcher:
         self.names: dict[bytes, str] = {}
         self.short: set[bytes] = set()
         for value, what in identifiers.items():
-            for form in _spellings(value):
-                self.names.setdefault(form.lower(), what)
-                if len(value) < WORD:
-                    self.short.add(form.lower())
-        forms = sorted(self.names, key=len, reverse=True)
-        self.pattern = re.compile(b"|".join(map(re.escape, forms)) or b"(?!)", re.IGNORECASE)
+            for word in _spellings(value):
+                for form in _encoded(word):
+                    self.names.setdefault(form.lower(), what)
+                    if sum(map(str.isalnum, word)) < WORD:
+                        self.short.add(form.lower())
+        self.pattern = _pattern(self.names)
 
     def found(self, content: bytes | mmap.mmap, path: str, part: str) -> list[Finding]:
         counts: dict[str, int] = {}
@@ -118,13 +132,72 @@ class _Matcher:
     def shown(self, file: Path, names: tuple[str, ...]) -> str:
         """The names on the way to a file, but for those that hold an identifier, and any that a hospital gave."""
         given = file.is_file() and is_dicom(file)
-        keep = [not self.pattern.search(name.encode()) and (not given or is_harmless(name)) for name in names]
-        return "/".join(name if kept else hidden_name(name) for name, kept in zip(names, keep, strict=True))
+        keep = [not self.pattern.search(os.fsencode(name)) and (not given or is_harmless(name)) for name in names]
+        told = "/".join(name if kept else hidden_name(name) for name, kept in zip(names, keep, strict=True))
+        return os.fsencode(told).decode(errors="backslashreplace")  # a name need not be UTF-8, what is printed must
 
 
-def _spellings(value: str) -> set[bytes]:
-    forms = {value.encode(), value.encode("utf-16-le"), json.dumps(value)[1:-1].encode()}
-    return forms | ({value.encode("latin-1")} if value.isascii() or all(ord(one) < 256 for one in value) else set())
+def _pattern(forms: Iterable[bytes]) -> re.Pattern[bytes]:
+    """One pattern for all ``forms`` (lower case), whatever the case of the text.
+
+    No two branches start alike, so that one byte tells whether to go on: hundreds of forms, tried one after the other,
+    would take a minute for three megabytes.
+    """
+    branches = []
+    for first, group in itertools.groupby(sorted(forms), lambda form: form[:1]):
+        rest = _rest([form[1:] for form in group])
+        branches += [re.escape(one) + rest for one in sorted({first, first.upper()})]
+    return re.compile(b"|".join(branches) or b"(?!)")
+
+
+def _rest(forms: list[bytes]) -> bytes:
+    """What may follow: the longest of ``forms`` (sorted) first."""
+    branches = []
+    for _, group in itertools.groupby(filter(None, forms), lambda form: form[:1]):
+        alike = list(group)
+        start = os.path.commonprefix(alike)  # noqa: RUF071, of bytes, not of paths
+        letters = (re.escape(one) if one == one.upper() else b"[%c%c]" % (one, one.upper())
+                   for one in map(bytes, zip(start)))  # fmt: skip
+        branches.append(b"".join(letters) + _rest([form[len(start) :] for form in alike]))
+    return b"(?:" + b"|".join(branches) + b")" + (b"" if all(forms) else b"?") if branches else b""
+
+
+def _spellings(value: str) -> set[str]:
+    """A name or date as others may write it.
+
+    In capitals or not (bytes know the case of ASCII only), with accents in one character or two or none, Müller as
+    Mueller, a date in another order, short names joined.
+    """
+    value = unicodedata.normalize("NFC", value)
+    words = {value, *_dates(value), *_joined(value)}
+    words |= {form(word) for word in words for form in (str.lower, str.upper, str.title)}
+    words |= {word.translate(UMLAUTS) for word in words}
+    split = {unicodedata.normalize("NFD", word) for word in words}
+    words |= {"".join(one for one in word if not unicodedata.combining(one)) for word in split}
+    return split | {unicodedata.normalize("NFC", word) for word in words if is_long_enough(word)}
+
+
+def _dates(value: str) -> set[str]:
+    if not re.fullmatch("[0-9]{8}", value):
+        return set()
+    try:
+        day = datetime.strptime(value, "%Y%m%d")
+    except ValueError:  # a number
+        return set()
+    return {day.strftime(form) for form in DATES}
+
+
+def _joined(value: str) -> set[str]:
+    """``Li^Wu`` as Li Wu, Wu Li, LiWu ...: neither part is looked for on its own."""
+    parts = [part for part in value.split("^") if part]
+    if len(parts) < 2 or any(map(is_long_enough, parts)) or not is_long_enough("".join(parts)):
+        return set()
+    return {glue.join(order) for glue in (" ", ", ", "_", "-", "") for order in (parts, parts[::-1])}
+
+
+def _encoded(word: str) -> set[bytes]:
+    forms = {word.encode(), word.encode("utf-16-le"), json.dumps(word)[1:-1].encode()}
+    return forms | ({word.encode("latin-1")} if all(ord(one) < 256 for one in word) else set())
 
 
 def _stands_alone(content: bytes | mmap.mmap, start: int, stop: int) -> bool:
@@ -157,17 +230,22 @@ def _unpacked(content: bytes | mmap.mmap, depth: int) -> Iterator[tuple[str, byt
 def _inside(content: bytes | mmap.mmap) -> Iterator[tuple[str, bytes]]:
     start = content[:8]
     if start[:2] == b"\x1f\x8b":
-        with_header = zlib.decompressobj(wbits=31)
-        try:
-            yield "gzip", with_header.decompress(content[:], MOST)
-        except zlib.error:
-            return
+        yield "gzip", _gunzipped(content)
     elif start[:2] == b"PK":
         yield from _zip_members(content)
     elif start == PNG:
         yield from _png_texts(content)
     elif not re.search(rb"\0", content[:1024]):
         yield from _pictures(content)
+
+
+def _gunzipped(content: bytes | mmap.mmap) -> bytes:
+    """All members of a gzip file one after the other, as far as they can be read."""
+    found = bytearray()
+    with contextlib.suppress(EOFError, OSError, zlib.error), gzip.GzipFile(fileobj=io.BytesIO(content[:])) as opened:
+        while len(found) < MOST and (part := opened.read1(2**20)):
+            found += part
+    return bytes(found)
 
 
 def _zip_members(content: bytes | mmap.mmap) -> Iterator[tuple[str, bytes]]:

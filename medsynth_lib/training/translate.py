@@ -11,11 +11,12 @@ import torch
 
 from medsynth_lib import __version__
 from medsynth_lib.conventions import MODALITIES, axial_slice, volume_from_slices
+from medsynth_lib.data.atomic import check_no_folder
 from medsynth_lib.data.body import body_mask, clean_source
 from medsynth_lib.data.datasets import context_offsets
 from medsynth_lib.data.dicom_derived import Maker, write_derived_series
 from medsynth_lib.data.framing import on_grid, reference_grid
-from medsynth_lib.data.inspect import single_image
+from medsynth_lib.data.inspect import check_not_input, single_image
 from medsynth_lib.data.intensity import IntensityWindow, percentile_window
 from medsynth_lib.data.nifti import ENDINGS, modality_from_name, write_nifti
 from medsynth_lib.data.volume import Volume
@@ -94,8 +95,10 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         Modality, unit, shape, spacing and notes of what was written.
 
     Raises:
-        InputError: the input cannot be read, is of another modality, or is NIfTI where a DICOM series is wanted.
+        InputError: the input cannot be read, is of another modality, or is NIfTI where a DICOM series is wanted; or
+            ``out`` is the input.
         CheckpointError: the model cannot be loaded.
+        StorageError: the disk refused, or ``out`` is a folder that holds something.
     """
     notes: list[str] = []
     system, about = load_translator(model, device)
@@ -105,6 +108,8 @@ def translate_file(model: str | Path, source: str | Path, out: str | Path, devic
         raise InputError(
             "a DICOM series is made from a DICOM series only", where=out, fix="name a file ending in .nii.gz"
         )
+    check_no_folder(out)
+    check_not_input(image, Path(out))
     volume = _translated(system, about, image.read(), notes.append)
     if as_nifti:
         if volume.plane_offsets_mm is not None:

@@ -19,13 +19,30 @@ def test_success_replaces_and_leaves_nothing_else(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_folder_replaces_a_folder(tmp_path):
+def write_folder(target, name, meanwhile=lambda: None, **options):
+    with atomic_path(target, **options) as path:
+        path.mkdir()
+        (path / name).write_text(name)
+        meanwhile()
+
+
+def test_a_folder_replaces_an_empty_one_and_a_full_one_only_when_asked(tmp_path):
     target = tmp_path / "store"
-    for name in ("a", "b"):
-        with atomic_path(target) as path:
-            path.mkdir()
-            (path / name).write_text(name)
+    target.mkdir()
+    write_folder(target, "a")
+    with pytest.raises(StorageError, match="not empty"):
+        write_folder(target, "b")
+    assert [path.name for path in target.iterdir()] == ["a"]
+    write_folder(target, "b", replace_folder=True)
     assert [path.name for path in target.iterdir()] == ["b"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_came_while_a_folder_was_made_is_kept(tmp_path):
+    target = tmp_path / "store"
+    with pytest.raises(StorageError, match="not empty"):
+        write_folder(target, "a", meanwhile=lambda: write_folder(target, "precious"))
+    assert [path.name for path in target.iterdir()] == ["precious"]
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -49,9 +66,10 @@ def test_failure_keeps_what_was_there(tmp_path, failure):
 def test_a_file_never_replaces_a_folder(tmp_path):
     (tmp_path / "x.nii.gz").mkdir()
     (tmp_path / "x.nii.gz" / "precious").write_text("data")
-    with pytest.raises(StorageError, match="directory"), atomic_path(tmp_path / "x.nii.gz") as path:
-        path.write_text("new")
-    assert (tmp_path / "x.nii.gz" / "precious").read_text() == "data"
+    for options, reason in (({}, "not empty"), ({"replace_folder": True}, "directory")):
+        with pytest.raises(StorageError, match=reason), atomic_path(tmp_path / "x.nii.gz", **options) as path:
+            path.write_text("new")
+        assert (tmp_path / "x.nii.gz" / "precious").read_text() == "data"
 
 
 @pytest.mark.parametrize("place", ["file/x.txt", "file/deeper/x.txt", "n" * 300])

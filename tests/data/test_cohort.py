@@ -266,6 +266,23 @@ def test_inspect_lists_images_problems_and_skips(tmp_path):
     json.dumps(report)
 
 
+def test_numpy_files_amid_dicom_tell_no_more_than_dicom_does(tmp_path):
+    """A hospital called the folder after its patient, whatever else lies in it."""
+    save(make_series(), tmp_path / "Secret Jane" / "CT")
+    np.savez(tmp_path / "Secret Jane" / "scan.npz", volume=np.zeros((3, 4, 5)))
+    (tmp_path / "Secret Jane" / "Secret.npz").write_bytes(b"PK, but no archive")
+    (tmp_path / "Secret Jane" / "Secret.json").write_text("{}")
+    report = inspect(tmp_path)
+    assert "Secret" not in json.dumps(report) + format_report(report)
+    series, scan = report["images"][0], next(one for one in report["images"] if one["path"].endswith("/scan.npz"))
+    assert scan["patient"] == scan["path"].split("/")[0] == series["path"].split("/")[0]
+    assert inspect(tmp_path, show_paths=True)["images"][-1]["path"] == "Secret Jane/scan.npz"
+    write(tmp_path / "P001" / "CT.nii.gz", "CT")
+    np.savez(tmp_path / "P001" / "more.npz", volume=np.zeros((3, 4, 5)))
+    beside = inspect(tmp_path)["images"]
+    assert {one["path"] for one in beside if one["patient"] == "P001"} == {"P001/CT.nii.gz", "P001/more.npz"}
+
+
 def test_convert_takes_a_folder_or_any_file_of_a_series(tmp_path):
     save(make_series(), tmp_path / "both")
     save(make_series("PT"), tmp_path / "both", [f"pet{index}" for index in range(8)])
@@ -274,6 +291,16 @@ def test_convert_takes_a_folder_or_any_file_of_a_series(tmp_path):
     report = convert(tmp_path / "both" / "pet3", tmp_path / "PET.nii.gz")
     assert (report["modality"], report["unit"]) == ("PET", "SUVbw")
     assert read_nifti(tmp_path / "PET.nii.gz").shape == (10, 12, 8)
+
+
+def test_convert_never_writes_over_what_it_reads(tmp_path):
+    write(tmp_path / "p" / "CT.nii.gz", "CT")
+    before = (tmp_path / "p" / "CT.nii.gz").read_bytes()
+    (tmp_path / "link").symlink_to(tmp_path / "p")
+    for source in (tmp_path / "p" / "CT.nii.gz", tmp_path / "p"):
+        with pytest.raises(InputError, match="the output is the input"):
+            convert(source, tmp_path / "link" / "CT.nii.gz")
+    assert (tmp_path / "p" / "CT.nii.gz").read_bytes() == before
 
 
 def test_convert_evens_out_planes_and_says_so(tmp_path):

@@ -11,6 +11,15 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLSLossless,
+    RLELossless,
+)
 
 from medsynth_lib.cli import main
 from medsynth_lib.data.aliases import shifted
@@ -48,6 +57,30 @@ def test_suv_is_what_it_was(tmp_path, drug, tags):
     days = {file.SeriesDate for file in read(tmp_path / "out")}
     assert len(days) == 1
     assert "20100101" <= days.pop() < "20190103"
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless,
+     JPEG2000Lossless, JPEGLSLossless],
+    ids=lambda syntax: syntax.name,
+)  # fmt: skip
+def test_pixels_stay_encoded_as_they_were(tmp_path, syntax):
+    for index, dataset in enumerate(make_series()[:2]):
+        values = np.tile(dataset.pixel_array, (8, 8))  # OpenJPEG takes no tiny images
+        dataset.Rows, dataset.Columns = values.shape
+        dataset.PixelData = values.astype("<i2" if syntax.is_little_endian else ">i2").tobytes()
+        if syntax.is_encapsulated:
+            dataset.compress(syntax, values, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        path = tmp_path / "in" / f"{index}.dcm"
+        path.parent.mkdir(exist_ok=True)
+        how = {"implicit_vr": syntax.is_implicit_VR, "little_endian": syntax.is_little_endian}
+        pydicom.dcmwrite(path, dataset, enforce_file_format=True, **how)
+    deidentify(tmp_path / "in", tmp_path / "out")
+    before, after = read(tmp_path / "in"), read(tmp_path / "out")
+    assert {one.file_meta.TransferSyntaxUID for one in after} == {syntax}
+    assert [one.pixel_array.tolist() for one in after] == [one.pixel_array.tolist() for one in before]
 
 
 def test_contrast_agent_and_enhanced_frames_survive(tmp_path):

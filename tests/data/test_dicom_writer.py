@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 
 import numpy as np
@@ -9,10 +10,12 @@ import pydicom
 import pytest
 
 from medsynth_lib.data.cohort import discover
+from medsynth_lib.data.dicom import find_series
+from medsynth_lib.data.dicom_derived import Maker, write_derived_series
 from medsynth_lib.data.dicom_segmentation import read_segmentation
 from medsynth_lib.data.dicom_writer import Protocol, Subject, make_uid, write_series
 from medsynth_lib.data.volume import Volume
-from medsynth_lib.errors import InputError
+from medsynth_lib.errors import InputError, StorageError
 from medsynth_lib.phantom.cohort import make_cohort
 
 IMAGES = ("CT", "CECT", "PET", "MR")
@@ -134,3 +137,16 @@ def test_an_oblique_volume_comes_back_in_place(tmp_path):
     back = read_series(series)
     assert (back.array == values).all()
     np.testing.assert_allclose(back.affine, affine, atol=1e-5)
+
+
+def test_a_series_never_takes_the_place_of_another(cohorts, tmp_path):
+    """Least of all of its own source, the patient's scan."""
+    shutil.copytree(cohorts["dicom"] / "P000" / "CT", tmp_path / "scan")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()}
+    source = find_series(tmp_path / "scan")[0]
+    volume = images(cohorts["dicom"])["CT"]
+    with pytest.raises(StorageError, match="not empty"):
+        write_derived_series(volume, tmp_path / "scan", source, Maker("a model", "1", "0" * 64))
+    with pytest.raises(StorageError, match="not empty"):
+        write_series(volume, tmp_path / "scan", Subject("S", "M", 70, 1.7), Protocol(4))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()} == before

@@ -62,7 +62,7 @@ def execute(run: Run, settings: Settings) -> dict[str, Any]:
     if finished := read_result(folder, run.key()):
         return finished  # by a worker that Dask had given up for lost
     try:
-        with atomic_path(folder) as attempt:
+        with atomic_path(folder, replace_folder=True) as attempt:  # an earlier attempt, or other settings
             attempt.mkdir()
             summary = _attempt(run, settings, attempt)
             (attempt / RESULT).write_text(json.dumps(summary, indent=1, default=str), encoding="utf-8")

@@ -103,7 +103,7 @@ def place_nifti(out: Path, patient: str, images: Sequence[ImageSource], cohort: 
     """
     pair = _pair(patient, images, cohort)
     written = {}
-    with atomic_path(out / patient) as folder:
+    with atomic_path(out / patient, replace_folder=True) as folder:  # as in ``place_dicom``
         folder.mkdir()
         for image in (pair.source, pair.target):
             volume = replace(image.read(), modality=image.modality)

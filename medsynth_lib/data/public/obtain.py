@@ -133,6 +133,7 @@ class ZenodoPlan:
         found = zenodo.synthrad_patients(names, self.cohort.subsets[self.subset], self.patients)
         for patient, wanted in found.items():
             if left(patient):
+                shutil.rmtree(work / patient, ignore_errors=True)  # unpacked by a run that was killed then
                 folder = archive.unpack(packed, work / patient, lambda name, wanted=wanted: name in wanted)
                 images = [nifti_source(folder / name) for name in wanted]
                 origin = {"files": [str(name) for name in wanted], "archive": file.name, "checksum": file.checksum}
