@@ -16,7 +16,7 @@ from scipy import ndimage
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data import prepare as prepare_module
 from medsynth_lib.data.body import body_mask
-from medsynth_lib.data.framing import MARGIN_MM, pair_planes, reference_grid
+from medsynth_lib.data.framing import MARGIN_MM, on_grid, pair_planes, reference_grid, shared_body
 from medsynth_lib.data.nifti import read_nifti, write_nifti
 from medsynth_lib.data.prepare import PrepareConfig, choose_splits, prepare
 from medsynth_lib.data.slices import BODY, INDEX
@@ -104,6 +104,21 @@ def test_the_source_is_never_masked_by_the_target(store):
     outside = store["PET"][:][~store[BODY][:]]
     assert outside.max() > 0.7 * SPOT_SUV
     assert np.percentile(outside, 50) > 0  # its noise is there, too
+
+
+def test_what_the_source_does_not_show_is_not_asked_for(tmp_path):
+    """A PET that ends in the middle of the patient: the CT beyond its field of view is air, and no body to score."""
+    whole = pet()
+    half = replace(whole, array=whole.array[:34])
+    write_patient(tmp_path / "cohort", "P1", ct(), half)
+    store = prepare(tmp_path / "cohort", tmp_path / "store", replace(CONFIG, test=0.0))
+    grid = reference_grid(half, shared_body(half, ct()), 64, planes=ct())
+    seen = on_grid(half, grid)[1]
+    unseen = np.stack([axial_slice(~seen, z) for z in range(grid.shape[2])])
+    assert unseen.mean() > 0.05
+    assert on_grid(ct(), grid)[0].array[~seen].max() > -200  # the patient goes on there
+    assert (store["CT"][:][unseen] == -1000).all()
+    assert not store[BODY][:][unseen].any()
 
 
 def test_the_frame_is_that_of_the_source_alone(tmp_path):

@@ -11,10 +11,12 @@ import torch
 
 from medsynth_lib.cli import main
 from medsynth_lib.data.dicom import find_series, read_series
+from medsynth_lib.data.inspect import convert
 from medsynth_lib.data.nifti import read_nifti
 from medsynth_lib.data.prepare import PrepareConfig, prepare
-from medsynth_lib.errors import InputError, TrainingError
+from medsynth_lib.errors import InputError, StorageError, TrainingError
 from medsynth_lib.phantom.cohort import make_cohort
+from medsynth_lib.training import translate
 from medsynth_lib.training.run import evaluate_run, train_run
 from medsynth_lib.training.translate import translate_file, translate_volume
 
@@ -169,6 +171,18 @@ def test_the_same_again_has_the_same_uids_and_other_weights_others(run, cohort, 
     uids = [[file.SOPInstanceUID for file in files(one)] for one in (fake, tmp_path / "again", tmp_path / "different")]
     assert uids[0] == uids[1]
     assert not set(uids[0]) & set(uids[2])
+
+
+def test_nothing_that_is_there_is_written_over_and_that_is_told_before_the_work(run, cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(translate, "_translated", lambda *_: pytest.fail("translated"))
+    series = shutil.copytree(cohort / "P002" / "PET", tmp_path / "PET")
+    before = {path.name: path.read_bytes() for path in series.iterdir()}
+    with pytest.raises(StorageError, match="not empty"):
+        translate_file(run, series, series)
+    assert {path.name: path.read_bytes() for path in series.iterdir()} == before
+    convert(series, tmp_path / "PET.nii.gz")
+    with pytest.raises(InputError, match="output is the input"):
+        translate_file(run, tmp_path / "PET.nii.gz", tmp_path / "PET.nii.gz")
 
 
 def test_nifti_cannot_become_dicom(run, cohort, tmp_path, capsys):
