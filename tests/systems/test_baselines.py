@@ -77,7 +77,7 @@ def test_look_up_table_thins_pixels_to_bound_its_memory_and_stays_the_same_funct
     source = rng.uniform(-1, 1, (64, 32, 32))
     source[:, :, :8] = source[:, :, -8:] = -1.0  # air beside the body: columns that say nothing
     target = np.cos(3 * source)
-    thin = LookUpTable(batches(source, target), pixels=5_000)
+    thin = LookUpTable(batches(source, target), pixels=2_000)  # one in 32: at regular steps, column 0 alone
     assert len(thin.centres) <= LUT_BINS
     np.testing.assert_allclose(translated(thin, source), target, atol=0.05)
 
