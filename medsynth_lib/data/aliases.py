@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
+from medsynth_lib.data.patient_keys import is_placeholder
 from medsynth_lib.data.tags import text
 from medsynth_lib.errors import InputError
 
@@ -31,7 +32,7 @@ class Aliases:
         self.key = key
 
     def patient(self, tags: Dataset) -> str:
-        """``P-`` and eight hexadecimal digits for PatientID; where it is empty, for the study."""
+        """``P-`` and eight hexadecimal digits for PatientID; where it is empty or ANONYMOUS, for the study."""
         return "P-" + self._digest("patient", _patient(tags))[:4].hex()
 
     def uid(self, original: str) -> str:
@@ -75,4 +76,5 @@ def read_key(path: str | Path) -> bytes:
 
 
 def _patient(tags: Dataset) -> str:
-    return text(tags, "PatientID") or text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
+    own = text(tags, "PatientID")
+    return ("" if is_placeholder(own) else own) or text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")

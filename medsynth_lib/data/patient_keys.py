@@ -56,8 +56,13 @@ def dicom_people(found: Sequence[DicomSeries]) -> list[DicomSeries]:
     return [replace(one, patient=people[min(_links(one))]) if _is_nobody(one) else one for one in found]
 
 
+def is_placeholder(patient_id: str) -> bool:
+    """Whether a PatientID is what someone wrote in place of the patient's own."""
+    return bool(NOBODY.match(patient_id.strip().lower()))
+
+
 def _is_nobody(series: DicomSeries) -> bool:
-    return bool(NOBODY.match(text(series.planes[0].tags, "PatientID").lower()))
+    return is_placeholder(text(series.planes[0].tags, "PatientID"))
 
 
 def _links(series: DicomSeries) -> set[str]:

@@ -22,7 +22,7 @@ from pydicom.uid import (
 )
 
 from medsynth_lib.cli import main
-from medsynth_lib.data.aliases import shifted
+from medsynth_lib.data.aliases import Aliases, shifted
 from medsynth_lib.data.deidentify import deidentify
 from medsynth_lib.data.dicom import find_series, read_series
 from medsynth_lib.errors import InputError
@@ -33,6 +33,17 @@ KEY = b"a secret of sixteen bytes or more"
 
 def read(folder):
     return [pydicom.dcmread(path) for path in sorted(folder.rglob("*.dcm"))]
+
+
+@pytest.mark.parametrize(("patient_id", "people"), [("ANONYMOUS", 2), ("", 2), ("000", 2), ("4711", 1)])
+def test_nobodys_number_does_not_make_two_people_one(patient_id, people):
+    studies = []
+    for number in (1, 2):
+        tags = pydicom.Dataset()
+        tags.PatientID, tags.StudyInstanceUID = patient_id, f"1.2.{number}"
+        studies.append(tags)
+    aliases = Aliases(KEY)
+    assert len({aliases.patient(tags) for tags in studies}) == len({aliases.days(tags) for tags in studies}) == people
 
 
 @pytest.mark.parametrize(
