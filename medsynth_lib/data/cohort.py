@@ -245,13 +245,16 @@ def _rank(couple: tuple[ImageSource, ImageSource]) -> tuple:
 
 
 def _merit(image: ImageSource) -> tuple[bool, bool, int]:
-    return not image.derived, image.axial, image.slices
+    """Measured planes first: CT and PET are measured across the body, MR in any direction; NIfTI does not tell."""
+    measured = image.axial or image.modality == "MR" or image.series is None
+    return not image.derived, measured, image.slices
 
 
 def _beside(couple: tuple[ImageSource, ImageSource], images: Iterable[ImageSource]) -> ImageSource | None:
-    """The image of the visit of both that lies best on the source."""
+    """The image of the couple's visit, or of one of its visits, that lies best on the source."""
     source = couple[0]
-    belonging = [one for one in images if _together(source, one) and all(one.same_visit(other) for other in couple)]
+    needed = all if source.same_visit(couple[1]) else any
+    belonging = [one for one in images if _together(source, one) and needed(one.same_visit(other) for other in couple)]
     return max(belonging, key=lambda image: _rank((source, image)), default=None)
 
 

@@ -11,7 +11,8 @@ from medsynth_lib.data.tags import text
 
 #: "None administered", "W/O CONTRAST", "ohne KM", "-": words at the start that deny all that follows.
 ABSENT = re.compile(
-    r"(\W*|N|N/?A|0\s*(ML)?)$|(NO|NONE|NOT|NIL|NON[- ]?(CONTRAST|ENHANCED)|UN-?ENHANCED|NATIVE?|PLAIN|W/?O|W/OUT"
+    r"(\W*|N|N/?A|0*([.,]0*)?\s*(ML|CC)?|NULL)$"
+    r"|(NO|NOTHING|NONE|NOT|NIL|NON[- ]?(CONTRAST|ENHANCED)|UN-?ENHANCED|NATIVE?|PLAIN|W/?O|W/OUT"
     r"|WITHOUT|OHNE|KEINE?|SANS|SIN|SENZA)\b"
 )
 #: Drunk or filled in from below, agent stays in the gut, unless there was some in the vessels too.

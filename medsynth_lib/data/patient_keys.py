@@ -20,9 +20,16 @@ from medsynth_lib.data.tags import text
 MODALITY_WORDS = set().union(*NAME_WORDS.values())
 #: Folders named by nothing but such words divide a patient's images, not the patients.
 SUBFOLDER_WORDS = MODALITY_WORDS | {"anat", "image", "images", "nifti", "dicom", "nii"}
+SUBFOLDER_WORDS |= {"imagestr", "imagests", "labelstr", "labelsts"}  # nnU-Net
+#: Folders of patients, of whom none is called so.
+GROUPS = {"train", "training", "val", "valid", "validation", "test", "testing", "data", "cohort", "raw", "sourcedata"}
 #: Visits of one patient, below its folder: BIDS sessions, dates, "visit2". Two visits are one patient, or the split
 #: leaks. At the top of a cohort the same names are patients: "study_001".
-VISIT = re.compile(r"(ses|visit|study|timepoint|tp)[-_]?\w*$|\d{4}[-_.]?\d{2}[-_.]?\d{2}$")
+VISIT = re.compile(
+    r"ses-\w+$|(ses|session|visit|study|timepoint|tp)[-_]?\d\w*$"
+    r"|(19|20)\d\d[-_.]?(0[1-9]|1[0-2])[-_.]?(0[1-9]|[12]\d|3[01])$"
+    r"|(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])-(19|20)\d\d\b"  # TCIA: 03-23-2003-NA-PET-CT
+)
 #: What stands in PatientID where someone took the patient's own out.
 NOBODY = re.compile(r"(anon[a-z]*|de-?identified|unknown|removed|none|null|no ?(id|name)|n/?a|test|patient|[x0*-]+)$")
 
@@ -30,14 +37,12 @@ NOBODY = re.compile(r"(anon[a-z]*|de-?identified|unknown|removed|none|null|no ?(
 def nifti_patients(root: Path, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
     """Each file's patient key and visit (``""`` where it has none).
 
-    The key is the path of the patient's folder below ``root``. Files without a folder are told apart by what stands
-    before the modality in their names, if that differs, and are ``root``'s own patient otherwise. Folders that come to
-    one key once their names are fit to be keys are told apart by a hash.
+    The key is the path of the patient's folder below ``root``. Files without a folder are told apart by what their
+    names say beside the modality (``_loose``), and are ``root``'s own patient otherwise. Folders that come to one key
+    once their names are fit to be keys are told apart by a hash.
     """
     placed = {path: _folders(root, path) for path in paths}
-    loose = {path: _before_the_modality(path) for path, (folders, _) in placed.items() if not folders}
-    if len({folders for folders, _ in loose.values()}) > 1:
-        placed |= loose
+    placed |= _loose([path for path, (folders, _) in placed.items() if not folders])
     keys = _keys((root if root.is_dir() else root.parent).resolve().name, {folders for folders, _ in placed.values()})
     return {path: (keys[folders], visit) for path, (folders, visit) in placed.items()}
 
@@ -62,7 +67,8 @@ def is_placeholder(patient_id: str) -> bool:
 
 
 def _is_nobody(series: DicomSeries) -> bool:
-    return is_placeholder(text(series.planes[0].tags, "PatientID"))
+    own = text(series.planes[0].tags, "PatientID")
+    return not own or is_placeholder(own)
 
 
 def _links(series: DicomSeries) -> set[str]:
@@ -77,7 +83,7 @@ def _folders(root: Path, path: Path) -> tuple[tuple[str, ...], str]:
     while parts:
         if _names_images(parts[-1]):
             parts.pop()
-        elif VISIT.match(parts[-1].lower()) and not all(map(_names_images, parts[:-1])):
+        elif VISIT.match(parts[-1].lower()) and not all(map(_names_no_patient, parts[:-1])):
             visit.append(parts.pop())
         else:
             break
@@ -88,14 +94,36 @@ def _names_images(folder: str) -> bool:
     return set(re.split(r"[^a-z0-9]+", folder.lower())) <= SUBFOLDER_WORDS
 
 
-def _before_the_modality(path: Path) -> tuple[tuple[str, ...], str]:
-    """What ``sub-01_ses-2_T1w.nii.gz`` says before the modality: ``("sub-01",)`` and ``"ses-2"``."""
-    words = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.I).split("_")
-    modal = [bool(set(re.split(r"[^a-z0-9]+", word.lower())) & MODALITY_WORDS) for word in words]
-    first = words[: modal.index(True)] if True in modal else words
-    visits = [word for word in first[1:] if VISIT.match(word.lower())]
-    name = "_".join(word for word in first if word not in visits)
-    return (name,) if name else (), "_".join(visits)
+def _names_no_patient(folder: str) -> bool:
+    return _names_images(folder) or folder.lower() in GROUPS
+
+
+def _loose(paths: Sequence[Path]) -> dict[Path, tuple[tuple[str, ...], str]]:
+    """Patient and visit of files without a folder, by the words of their names less modality and visit.
+
+    Images make patients. A label map, or what is no image, belongs to the patient whose words its own begin with:
+    ``P1_tumor_seg`` to ``P1_CT``. Where an image is called by its modality alone, all are of one patient.
+    """
+    said = {path: _words(path) for path in paths}
+    people = {words for words, _, is_image in said.values() if is_image}
+    if () in people:
+        return {path: ((), visit) for path, (_, visit, _) in said.items()}
+    found = {}
+    for path, (words, visit, is_image) in said.items():
+        owners = [words] if is_image else [one for one in people if words[: len(one)] == one]
+        name = "-".join(max(owners, key=len, default=words))
+        found[path] = ((name,) if name else (), visit)
+    return found
+
+
+def _words(path: Path) -> tuple[tuple[str, ...], str, bool]:
+    """Of ``sub-01_ses-2_T1w.nii.gz`` ``("sub", "01")``, ``"ses-2"``, and whether it is an image by its name."""
+    parts = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.I).split("_")
+    visits = [part for part in parts[1:] if VISIT.match(part.lower())]
+    words = re.findall(r"[^\W_]+", " ".join(part for part in parts if part not in visits))
+    modal = {word.lower() for word in words} & MODALITY_WORDS
+    names = tuple(word for word in words if word.lower() not in MODALITY_WORDS)
+    return names, "_".join(visits), bool(modal - NAME_WORDS["LABELS"]) and not modal & NAME_WORDS["LABELS"]
 
 
 def _keys(root_name: str, patients: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:

@@ -31,8 +31,12 @@ HALF_LIFE_RANGE_S = (60.0, 1e6)
 #: After so many half-lives there is nothing left to measure: the clock times are wrong.
 MOST_HALF_LIVES = 10
 DAY = timedelta(days=1)
+#: 0001 and 9999 stand for "no date"; days are counted from dates, which must not leave the calendar.
+YEARS = (1900, 2200)
 #: No scan lasts longer: an acquisition without a date that seems to be further from its series was on another day.
 LONGEST_SCAN = timedelta(hours=6)
+#: A scan may start some seconds before the tracer is given.
+SAME_MOMENT_S = 60.0
 #: Half-lives (s) of gamma emitters: such a "PET" is SPECT, whose voxels are not calibrated activity.
 SPECT_HALF_LIVES_S = {"Tc-99m": 21624, "I-123": 47604, "In-111": 242330, "Tl-201": 262840, "Lu-177": 574300}
 UNITS_REFUSED = {
@@ -183,7 +187,7 @@ def _elapsed(
         if 0 <= elapsed <= MOST_HALF_LIVES * half_life:
             return elapsed, problems
         problems += ("the injection date does not fit the scan date (shifted dates?): only the times of day were used",)
-        clock = dated[8:]
+        clock = clock or re.match(r"[\d.]*", dated)[0][8:]
     if not clock:
         raise InputError(
             "no injection time",
@@ -193,7 +197,13 @@ def _elapsed(
     _check_within_a_day(half_life, len(dated) > 8)
     # Only the time of day is known: an injection that seems later than the scan was on the evening before.
     injected = _from_date_and_time(scan.strftime("%Y%m%d"), clock)
-    elapsed = (scan - injected).total_seconds() % DAY.total_seconds()
+    elapsed = (scan - injected).total_seconds()
+    if -SAME_MOMENT_S <= elapsed < 0:  # a dynamic scan, started just before
+        return 0.0, (
+            *problems,
+            f"the injection is {-elapsed:g} s after the scan's start: no decay was counted before it",
+        )
+    elapsed %= DAY.total_seconds()
     if elapsed > MOST_HALF_LIVES * half_life:
         raise InputError(
             "the scan starts before the injection, or far too long after it",
@@ -249,11 +259,13 @@ def _from_date_and_time(date: str, clock: str) -> datetime:
     try:
         hours, minutes, seconds = (int(part or 0) for part in digits.groups()[:3])
         start = datetime(*(int(part) for part in day.groups()))
+        if not YEARS[0] <= start.year <= YEARS[1]:
+            raise ValueError(start.year)
         return start + timedelta(hours=hours, minutes=minutes, seconds=seconds + float(digits[4] or 0))
     except (AttributeError, ValueError, OverflowError) as error:
         raise InputError(
-            "a date or time is not in DICOM form",
-            rule="YYYYMMDD and HHMMSS.FFFFFF",
+            "a date or time is not in DICOM form, or of no scanner's time",
+            rule=f"YYYYMMDD and HHMMSS.FFFFFF, years {YEARS[0]} to {YEARS[1]}",
             fix="correct the times of the series and of the injection, or export the series again",
         ) from error
 

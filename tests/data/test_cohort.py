@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pydicom import dcmread
 
 from medsynth_lib.data.cohort import discover, read_cohort_json, write_cohort_json
 from medsynth_lib.data.inspect import convert, format_report, inspect
-from medsynth_lib.data.nifti import read_nifti, write_nifti
+from medsynth_lib.data.nifti import modality_from_name, read_nifti, write_nifti
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
 from tests.data.dicom_factory import make_series, save, stored_values
@@ -140,11 +141,33 @@ def test_a_folder_keeps_its_name_when_another_comes_to_the_same(tmp_path):
     assert "Pat_1" in keys(tmp_path)
 
 
-def test_files_in_one_folder_are_told_apart_by_what_precedes_the_modality(tmp_path):
+@pytest.mark.parametrize(
+    ("names", "people"),
+    [
+        (("CT", "PET", "tumor_mask"), 1),
+        (("P1_CT", "P1_PET", "P1_tumor_seg", "P2_CT", "P2_PET", "P2_tumor_seg"), 2),
+        (("CT_P1", "PET_P1", "CT_P2", "PET_P2"), 2),
+        (("P1-CT", "P1-PET", "P2-CT", "P2-PET"), 2),
+        (("imagesTr/CHUM-001__CT", "imagesTr/CHUM-001__PT", "imagesTr/CHUM-002__CT", "imagesTr/CHUM-002__PT"), 2),
+        (("CT/CT_P1", "PET/PET_P1", "CT/CT_P2", "PET/PET_P2"), 2),
+        (("train/study_1/CT", "train/study_1/PET", "train/study_2/CT", "train/study_2/PET"), 2),
+        (("data/10023451/CT", "data/10023451/PET", "data/10023452/CT", "data/10023452/PET"), 2),
+        (("PETCT_1/03-23-2003-NA-PET-CT/CT", "PETCT_1/03-23-2003-NA-PET-CT/PET", "PETCT_1/05-01-2004-NA/PET"), 1),
+    ],
+)
+def test_layouts_of_others_keep_a_persons_images_together_and_people_apart(tmp_path, names, people):
+    for name in names:
+        write(tmp_path / f"{name}.nii.gz", modality_from_name(Path(f"{name}.nii.gz")))
+    found = discover(tmp_path).patients
+    assert len(found) == people
+    assert all({"CT", "PET"} <= set(patient.modalities) for patient in found)
+
+
+def test_files_in_one_folder_are_told_apart_by_what_their_names_say_beside_the_modality(tmp_path):
     for name, modality in (("P0_CT", "CT"), ("P1_ses-1_PET", "PET"), ("P1_ses-2_CT", "CT"), ("P0_x_CT_seg", "LABELS")):
         write(tmp_path / f"{name}.nii.gz", modality)
     found = {patient.key: sorted(patient.modalities) for patient in discover(tmp_path).patients}
-    assert found == {"P0": ["CT"], "P1": ["CT", "PET"], "P0_x": ["LABELS"]}
+    assert found == {"P0": ["CT", "LABELS"], "P1": ["CT", "PET"]}
 
 
 def test_one_patient_s_own_folder_is_one_patient(tmp_path):
@@ -171,7 +194,8 @@ def test_images_of_one_visit_are_paired_and_so_are_those_beside_them(tmp_path):
     (tmp_path / "p" / "visit1" / "CT.nii.gz").unlink()
     (pair,) = discover(tmp_path).pairs("PET", "CT")
     assert pair.problems == ("PET and CT are of different visits",)
-    assert discover(tmp_path).unpaired("PET", "CT", ("LABELS",)) == {"p": "no LABELS that belongs to the PET"}
+    (pair,) = discover(tmp_path).pairs("PET", "CT", ("LABELS",))  # of one of the two
+    assert pair.also[0].path.parent.name == "visit2"
 
 
 def save_study(folder, number, identifier, frame, *modalities):
@@ -180,10 +204,11 @@ def save_study(folder, number, identifier, frame, *modalities):
         save(make_series(modality, stored_values(), **tags), folder / str(number) / modality)
 
 
-def test_people_under_one_placeholder_are_told_apart(tmp_path):
-    save_study(tmp_path, 1, "ANONYMOUS", "1.9.1", "CT", "PT")
-    save_study(tmp_path, 2, "ANONYMOUS", "1.9.2", "CT", "PT")
-    save_study(tmp_path, 3, "ANONYMOUS", "1.9.2", "MR")  # registered to the second: the same person
+@pytest.mark.parametrize("placeholder", ["ANONYMOUS", ""])
+def test_people_under_one_placeholder_are_told_apart(tmp_path, placeholder):
+    save_study(tmp_path, 1, placeholder, "1.9.1", "CT", "PT")
+    save_study(tmp_path, 2, placeholder, "1.9.2", "CT", "PT")
+    save_study(tmp_path, 3, placeholder, "1.9.2", "MR")  # registered to the second: the same person
     cohort = discover(tmp_path)
     assert sorted(len(patient.images) for patient in cohort.patients) == [2, 3]
     assert len(cohort.pairs("PET", "CT")) == 2

@@ -138,7 +138,8 @@ def test_contrast_agent_in_the_vessels_makes_a_cect(tmp_path, tags):
 @pytest.mark.parametrize(
     "tags",
     [{"ContrastBolusAgent": word} for word in (
-        "", "-", "N", "N/A", "NONE", "NONE ADMINISTERED", "No contrast media", "Unenhanced", "W/O CONTRAST", "without",
+        "", "-", "0 cc", "0.0", "NULL", "Nothing",
+        "N", "N/A", "NONE", "NONE ADMINISTERED", "No contrast media", "Unenhanced", "W/O CONTRAST", "without",
         "ohne KM", "Non-contrast", "nativ", "ORAL", "Telebrix per os")]
     + [
         {"ContrastBolusAgent": "Gastrografin", "ContrastBolusRoute": "Oral"},

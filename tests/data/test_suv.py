@@ -26,6 +26,25 @@ def test_start_decays_the_dose_to_the_series_time():
     assert factor()[1] == ()
 
 
+def test_an_injection_some_seconds_into_a_dynamic_scan_is_at_its_start():
+    found, problems = factor({"RadiopharmaceuticalStartTime": "110001"})
+    assert found == pytest.approx(70_000 / 350e6, rel=1e-12)
+    assert "after the scan's start" in problems[0]
+
+
+@pytest.mark.parametrize("day", ["00010101", "99991231"])
+@pytest.mark.parametrize("keyword", ["SeriesDate", "AcquisitionDate"])
+def test_dates_that_mean_none_are_refused_and_not_counted_from(day, keyword):
+    with pytest.raises(InputError, match="no scanner's time"):
+        factor(**{"SeriesDate": "", "AcquisitionDate": "", keyword: day})
+
+
+def test_an_injection_date_that_does_not_fit_leaves_its_time_of_day():
+    found, problems = factor({"RadiopharmaceuticalStartDateTime": "20150704100000.000000+0100"})
+    assert found == pytest.approx(AFTER_AN_HOUR, rel=1e-12)
+    assert "only the times of day" in problems[0]
+
+
 def test_admin_does_not_decay_the_dose():
     assert factor(DecayCorrection="ADMIN")[0] == pytest.approx(70_000 / 350e6, rel=1e-12)
 

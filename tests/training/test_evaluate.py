@@ -30,7 +30,7 @@ def write_patient(folder, seed):
     body, bone = np.hypot(x, y) < 20 + rng.integers(0, 4), np.hypot(x - 6, y) < 5
     plane = np.where(bone, 700.0, np.where(body, 40.0, -1000.0))
     ct = np.repeat(plane[:, :, None], 4, axis=2) + rng.normal(0, 5, (SIZE, SIZE, 4))
-    pet = np.repeat(np.where(bone, 3.0, np.where(body, 1.0, 0.0))[::2, ::2, None], 4, axis=2)
+    pet = np.repeat(np.where(bone, 3.0 + seed / 10, np.where(body, 1.0, 0.0))[::2, ::2, None], 4, axis=2)
     folder.mkdir(parents=True)
     nibabel.save(nibabel.Nifti1Image(ct.astype(np.float32), np.diag([2.0, 2, 5, 1])), folder / "CT.nii.gz")
     affine = np.diag([4.0, 4, 5, 1])
