@@ -54,13 +54,13 @@ def privacy_check(
         source: A folder of DICOM: names, numbers, dates, places and free texts in its headers are looked for.
         json: Print JSON for another program.
     """
-    from medsynth_lib.data.identifiers import identifiers_and_short
+    from medsynth_lib.data.identifiers import folder_identifiers
     from medsynth_lib.data.privacy import findings_dict, format_findings, read_identifiers, search
     from medsynth_lib.errors import InputError
 
     if identifiers is None and source is None:
         raise InputError("what to look for?", rule="--identifiers FILE or --from DICOM_FOLDER, or both")
-    wanted, short = ({}, {}) if source is None else identifiers_and_short(source)
+    wanted, short = ({}, {}) if source is None else folder_identifiers(source)
     wanted |= {} if identifiers is None else read_identifiers(identifiers)
     findings, files = search(path, wanted)
     found = findings, files, len(wanted), short

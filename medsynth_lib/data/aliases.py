@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from medsynth_lib.data.patient_keys import is_placeholder
-from medsynth_lib.data.tags import text
+from medsynth_lib.data.tags import study_of, text
 from medsynth_lib.errors import InputError
 
 #: Days a patient's dates go back: at least a year, at most ten; times of day stay, as SUV counts from them.
@@ -77,4 +77,4 @@ def read_key(path: str | Path) -> bytes:
 
 def _patient(tags: Dataset) -> str:
     own = text(tags, "PatientID")
-    return ("" if is_placeholder(own) else own) or text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
+    return study_of(tags) if is_placeholder(own) else own

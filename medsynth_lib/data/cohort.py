@@ -21,7 +21,7 @@ from pathlib import Path
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.dicom_header import DicomSeries, scan_headers
 from medsynth_lib.data.nifti import ENDINGS, known_modality
-from medsynth_lib.data.patient_keys import dicom_people, nifti_patients
+from medsynth_lib.data.patient_keys import dicom_people, is_nobodys, nifti_patients
 from medsynth_lib.data.source import ImageSource, dicom_source, nifti_source
 from medsynth_lib.data.tree import files_under
 from medsynth_lib.errors import InputError
@@ -123,8 +123,8 @@ def discover(root: str | Path) -> Cohort:
     people = dicom_people(found)
     for path, series in _placed(people):
         images[series.patient].append(dicom_source(series, path))
-    apart = len({one.patient for one in people}) - len({one.patient for one in found})
-    notes = ["one PatientID stands for several people (ANONYMOUS?): told apart by study"] if apart else []
+    several = len({one.patient for one in people if is_nobodys(one)}) > 1
+    notes = ["no PatientID, or one like ANONYMOUS, stands for several people: told apart by study"] if several else []
     described = read_cohort_json(root / COHORT_FILE) if (root / COHORT_FILE).is_file() else {}
     return _assembled(root, images, skipped, described, notes)
 

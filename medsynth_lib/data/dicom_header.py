@@ -18,7 +18,7 @@ from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from medsynth_lib.data.dicom_contrast import has_contrast
-from medsynth_lib.data.tags import number, text
+from medsynth_lib.data.tags import number, study_of, text
 from medsynth_lib.errors import InputError
 
 #: DICOM Modality -> our word; a CT with contrast agent becomes CECT. NM is kept so that it can be refused by name.
@@ -173,5 +173,5 @@ def _flattened(tags: Dataset, frame: int) -> Dataset:
 def _pseudonym(tags: Dataset) -> str:
     if text(tags, "PatientIdentityRemoved") == "YES" and re.fullmatch(r"P-[0-9a-f]{8}", text(tags, "PatientID")):
         return text(tags, "PatientID")  # one of ours already: made by deidentify, or a synthetic series
-    identifier = text(tags, "PatientID") or text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
+    identifier = text(tags, "PatientID") or study_of(tags)
     return "P-" + hashlib.sha256(identifier.encode()).hexdigest()[:8]

@@ -41,16 +41,7 @@ def identifiers_of(tags: Dataset) -> dict[str, set[str]]:
     return {keyword: values for keyword, values in found.items() if values}
 
 
-def folder_identifiers(folder: str | Path) -> dict[str, str]:
-    """Value → keyword, of every DICOM file under ``folder``.
-
-    Raises:
-        InputError: no DICOM file is there.
-    """
-    return identifiers_and_short(folder)[0]
-
-
-def identifiers_and_short(folder: str | Path) -> tuple[dict[str, str], dict[str, int]]:
+def folder_identifiers(folder: str | Path) -> tuple[dict[str, str], dict[str, int]]:
     """Of every DICOM file under ``folder``: value → keyword, and keyword → how many are too short to be looked for.
 
     Raises:

@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from medsynth_lib.data.dicom_header import DicomSeries
-from medsynth_lib.data.nifti import NAME_WORDS
-from medsynth_lib.data.tags import text
+from medsynth_lib.data.nifti import NAME_WORDS, modality_from_name
+from medsynth_lib.data.tags import study_of, text
+from medsynth_lib.errors import InputError
 
 MODALITY_WORDS = set().union(*NAME_WORDS.values())
 #: Folders named by nothing but such words divide a patient's images, not the patients.
@@ -31,7 +32,7 @@ VISIT = re.compile(
     r"|(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])-(19|20)\d\d\b"  # TCIA: 03-23-2003-NA-PET-CT
 )
 #: What stands in PatientID where someone took the patient's own out.
-NOBODY = re.compile(r"(anon[a-z]*|de-?identified|unknown|removed|none|null|no ?(id|name)|n/?a|test|patient|[x0*-]+)$")
+NOBODY = re.compile(r"(|anon[a-z]*|de-?identified|unknown|removed|none|null|no ?(id|name)|n/?a|test|patient|[x0*-]+)$")
 
 
 def nifti_patients(root: Path, paths: Sequence[Path]) -> dict[Path, tuple[str, str]]:
@@ -48,33 +49,31 @@ def nifti_patients(root: Path, paths: Sequence[Path]) -> dict[Path, tuple[str, s
 
 
 def dicom_people(found: Sequence[DicomSeries]) -> list[DicomSeries]:
-    """``found`` with a ``patient`` each of its own where PatientID is a placeholder such as ANONYMOUS.
+    """``found`` with a ``patient`` each of its own where PatientID is empty or a placeholder such as ANONYMOUS.
 
     It is nobody's, so its series are one person's only where a study or a frame of reference links them.
     """
     groups: list[set[str]] = []
     for series in found:
-        if _is_nobody(series):
+        if is_nobodys(series):
             linked = [group for group in groups if group & _links(series)]
             groups = [group for group in groups if group not in linked] + [_links(series).union(*linked)]
     people = {link: "P-" + _digest(min(group)) for group in groups for link in group}
-    return [replace(one, patient=people[min(_links(one))]) if _is_nobody(one) else one for one in found]
+    return [replace(one, patient=people[min(_links(one))]) if is_nobodys(one) else one for one in found]
 
 
 def is_placeholder(patient_id: str) -> bool:
-    """Whether a PatientID is what someone wrote in place of the patient's own."""
+    """Whether a PatientID is empty, or what someone wrote in place of the patient's own."""
     return bool(NOBODY.match(patient_id.strip().lower()))
 
 
-def _is_nobody(series: DicomSeries) -> bool:
-    own = text(series.planes[0].tags, "PatientID")
-    return not own or is_placeholder(own)
+def is_nobodys(series: DicomSeries) -> bool:
+    """Whether its PatientID does not tell whose it is."""
+    return is_placeholder(text(series.planes[0].tags, "PatientID"))
 
 
 def _links(series: DicomSeries) -> set[str]:
-    tags = series.planes[0].tags
-    study = text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
-    return {study, series.frame_of_reference} - {None}
+    return {study_of(series.planes[0].tags), series.frame_of_reference} - {None}
 
 
 def _folders(root: Path, path: Path) -> tuple[tuple[str, ...], str]:
@@ -117,13 +116,15 @@ def _loose(paths: Sequence[Path]) -> dict[Path, tuple[tuple[str, ...], str]]:
 
 
 def _words(path: Path) -> tuple[tuple[str, ...], str, bool]:
-    """Of ``sub-01_ses-2_T1w.nii.gz`` ``("sub", "01")``, ``"ses-2"``, and whether it is an image by its name."""
+    """Of ``sub-01_ses-2_T1w.nii.gz`` ``("sub", "01")``, ``"ses-2"``, and whether its name is an image's."""
     parts = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.I).split("_")
     visits = [part for part in parts[1:] if VISIT.match(part.lower())]
     words = re.findall(r"[^\W_]+", " ".join(part for part in parts if part not in visits))
-    modal = {word.lower() for word in words} & MODALITY_WORDS
-    names = tuple(word for word in words if word.lower() not in MODALITY_WORDS)
-    return names, "_".join(visits), bool(modal - NAME_WORDS["LABELS"]) and not modal & NAME_WORDS["LABELS"]
+    try:
+        is_image = modality_from_name(path) != "LABELS"
+    except InputError:
+        is_image = False
+    return tuple(word for word in words if word.lower() not in MODALITY_WORDS), "_".join(visits), is_image
 
 
 def _keys(root_name: str, patients: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], str]:

@@ -14,6 +14,11 @@ def text(tags: Dataset, keyword: str) -> str:
     return "" if value is None else str(value).strip()
 
 
+def study_of(tags: Dataset) -> str:
+    """What tells a study from others, or at least the series: all there is where PatientID tells nothing."""
+    return text(tags, "StudyInstanceUID") or text(tags, "SeriesInstanceUID")
+
+
 def number(tags: Dataset, keyword: str, *, default: float | None = None) -> float:
     """The value as a finite number; ``default`` when the tag is missing or empty.
 

@@ -61,7 +61,8 @@ def _translated(system: System, about: dict, source: Volume, report: Callable[[s
     values = clean_source(on_grid(source, grid)[0]).array
     # As in prepare, a volume's own window is measured on what the network is shown, not on all the air around it.
     encoded = (window_of(about, about["source"]) or percentile_window(values)).encode(values)
-    planes, device = [axial_slice(encoded, z) for z in range(grid.shape[2])], next(system.parameters()).device
+    planes = [axial_slice(encoded, z) for z in range(grid.shape[2])]
+    device = next(system.parameters()).device
     fakes: list[np.ndarray] = []
     with torch.no_grad():
         for start in range(0, len(planes), PLANES):
