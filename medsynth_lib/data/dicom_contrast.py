@@ -15,9 +15,9 @@ ABSENT = re.compile(
     r"|(NO|NOTHING|NONE|NOT|NIL|NON[- ]?(CONTRAST|ENHANCED)|UN-?ENHANCED|NATIVE?|PLAIN|W/?O|W/OUT"
     r"|WITHOUT|OHNE|KEINE?|SANS|SIN|SENZA)\b"
 )
-#: Drunk or filled in from below, agent stays in the gut, unless there was some in the vessels too.
-ELSEWHERE = re.compile(r"\b((PER)?ORAL(LY|E)?|P\.?O|PER ?OS|RECTAL(LY)?|ENTERAL(LY)?)\b")
-IN_VESSELS = re.compile(r"\b(I\.?V|I\.?A|(INTRA)?-?(VENOUS|ARTERIAL)(LY)?|INTRAVENÖS)\b")
+#: Drunk, filled in from below or into a joint: agent stays there, unless there was some in the vessels too.
+ELSEWHERE = re.compile(r"\b((PER)?ORAL(LY|E)?|P\.?O|PER ?OS|RECTAL(LY)?|ENTERAL(LY)?|INTRA[- ]?\w+)\b")
+IN_VESSELS = re.compile(r"\b(I\.?V|I\.?A|(VENOUS|ARTERIAL)(LY)?|INTRA[- ]?(VENO|VENÖ|VEIN|ARTER|VASC|CORON|CARD)\w*)\b")
 
 
 def has_contrast(tags: Dataset) -> bool:

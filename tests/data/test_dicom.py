@@ -126,6 +126,8 @@ def coded(meaning, **more):
         {"ContrastBolusAgent": "Iohexol"},
         {"ContrastBolusAgent": "Non-ionic 100 ml"},
         {"ContrastBolusAgent": "GASTRO & OMNI", "ContrastBolusRoute": "Oral & IV"},
+        {"ContrastBolusAgent": "Iomeron", "ContrastBolusRoute": "intraveineuse"},
+        {"ContrastBolusAgent": "Iomeron", "ContrastBolusRoute": "Intra-arterial"},
         {"ContrastBolusAgentSequence": coded("Iohexol"), "ContrastBolusRoute": "IV"},
         {"ContrastBolusAgentSequence": coded(
             "Iohexol", ContrastBolusAdministrationRouteSequence=coded("Intravenous route"))},
@@ -143,6 +145,9 @@ def test_contrast_agent_in_the_vessels_makes_a_cect(tmp_path, tags):
         "ohne KM", "Non-contrast", "nativ", "ORAL", "Telebrix per os")]
     + [
         {"ContrastBolusAgent": "Gastrografin", "ContrastBolusRoute": "Oral"},
+        {"ContrastBolusAgent": "Iohexol", "ContrastBolusRoute": "Intrathecal route"},
+        {"ContrastBolusAgent": "Iohexol", "ContrastBolusRoute": "intra-articular"},
+        {"ContrastBolusAgent": "Iohexol", "ContrastBolusRoute": "Intraventricular"},
         {"ContrastBolusAgentSequence": coded("None")},
         {"ContrastBolusAgentSequence": coded(
             "Barium", ContrastBolusAdministrationRouteSequence=coded("Oral route"))},
