@@ -39,6 +39,8 @@ LONGEST_SCAN = timedelta(hours=6)
 SAME_MOMENT_S = 60.0
 #: Half-lives (s) of gamma emitters: such a "PET" is SPECT, whose voxels are not calibrated activity.
 SPECT_HALF_LIVES_S = {"Tc-99m": 21624, "I-123": 47604, "In-111": 242330, "Tl-201": 262840, "Lu-177": 574300}
+#: Half-lives (s) that are still plausible when written in minutes.
+LONG_LIVED_S = {"Cu-64": 45721, "Zr-89": 282276, "I-124": 360806}
 UNITS_REFUSED = {
     "CNTS": "counts; the factor to Bq/mL is in the maker's private tags (Philips 7053,1009) and is not trusted here",
     "CPS": "counts per second",
@@ -161,7 +163,16 @@ def _radiopharmaceutical(header: Dataset) -> Dataset:
 
 
 def _half_life(drug: Dataset) -> float:
-    return _within(number(drug, "RadionuclideHalfLife"), HALF_LIFE_RANGE_S, "RadionuclideHalfLife", "s")
+    half_life = _within(number(drug, "RadionuclideHalfLife"), HALF_LIFE_RANGE_S, "RadionuclideHalfLife", "s")
+    for nuclide, known in LONG_LIVED_S.items():
+        if abs(60 * half_life - known) < 0.01 * known:
+            raise InputError(
+                "RadionuclideHalfLife is in minutes",
+                rule="seconds",
+                seen=f"{half_life:g}, which is that of {nuclide} in minutes",
+                fix="correct the tag, or export the series again",
+            )
+    return half_life
 
 
 def _within(value: float, limits: tuple[float, float], keyword: str, unit: str) -> float:

@@ -113,6 +113,7 @@ def test_gml_passes_through():
         ("not corrected for attenuation", {}, {"CorrectedImage": "DECY", "AttenuationCorrectionMethod": "NONE"}),
         ("not corrected for attenuation", {}, {"AttenuationCorrectionMethod": "None"}),
         ("not corrected for attenuation", {}, {"CorrectedImage": ["NORM"], "Units": "GML"}),
+        ("RadionuclideHalfLife is in minutes", {"RadionuclideHalfLife": 762.0}, {}),  # Cu-64
         ("SPECT", {"RadionuclideHalfLife": 21600.0}, {}),
         ("no injection time", {"RadiopharmaceuticalStartTime": ""}, {}),
         ("before the injection", {"RadiopharmaceuticalStartTime": "110500"}, {}),
