@@ -23,6 +23,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from medsynth_lib import __version__
+from medsynth_lib.data import philips
 from medsynth_lib.data.aliases import STANDARD_UID, Aliases, shifted
 from medsynth_lib.data.atomic import atomic_path
 from medsynth_lib.data.dicom_contrast import has_contrast
@@ -36,7 +37,7 @@ RECIPE = Path(__file__).with_name("basic.deid")
 REPORT = "deidentification.json"
 #: Tags every image must have, if empty (PS3.3, type 2).
 EMPTY = ("PatientBirthDate", "AccessionNumber", "ReferringPhysicianName", "StudyID")
-METHOD = "MedSynth {}, recipe basic.deid: listed tags only; keyed UIDs and dates"
+METHOD = "MedSynth {}: listed tags only; keyed UIDs and dates"
 
 
 @dataclass
@@ -125,6 +126,7 @@ def deidentified(tags: FileDataset, parser: Callable, aliases: Aliases) -> tuple
     known, before, old = identifiers_of(tags), _keywords(tags), _replaceable(tags)
     patient, days, syntax = aliases.patient(tags), aliases.days(tags), _syntax(tags)
     agent = "YES" if has_contrast(tags) else ""  # what tells it, the route and the codes, does not stay
+    factors = philips.factors(tags)
     parsed = parser(tags, {
         "unlisted": lambda item, field, **_: field.uid not in item["kept"],
         "patient": lambda **_: patient,
@@ -133,13 +135,14 @@ def deidentified(tags: FileDataset, parser: Callable, aliases: Aliases) -> tuple
         "agent": lambda **_: agent,
     })  # fmt: skip
     named = _drop_named(parsed, known)
-    removed = before - _keywords(parsed) - named
+    removed = before - _keywords(parsed) - named - Counter({"private tag": len(factors) + bool(factors)})
     if agent:
         parsed.ContrastBolusAgent = agent
     _complete(parsed, syntax)
     _check_listed(parsed)
     if old & _replaceable(parsed):
         raise InputError("names, UIDs or dates were not replaced")
+    philips.write_factors(parsed, factors)  # the only private tags that stay: two numbers, without which no SUV
     return parsed, removed, named
 
 

@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
+from medsynth_lib.data import philips
 from medsynth_lib.data.dicom_contrast import has_contrast
 from medsynth_lib.data.tags import number, study_of, text
 from medsynth_lib.errors import InputError
@@ -121,7 +122,7 @@ def _read_tags(path: Path) -> Dataset | str:
     syntax = UID(meta.get("TransferSyntaxUID", ImplicitVRLittleEndian))
     if syntax in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian):
         return f"transfer syntax {syntax.name} is not supported"
-    tags = dcmread(path, stop_before_pixels=True, specific_tags=KEYWORDS.split())
+    tags = dcmread(path, stop_before_pixels=True, specific_tags=[*KEYWORDS.split(), *philips.TAGS])
     for element in tags.iterall():
         element.value  # noqa: B018  (converts it now, inside the caller's guard, and not in the middle of a read)
     tags.file_meta.TransferSyntaxUID = syntax

@@ -2,7 +2,7 @@
 
 ``SUVbw = C · W / (A · 2^(−Δt / T½))`` in g/mL (tissue taken as 1 g/mL), where
 
-- ``C`` is the activity concentration of a voxel in Bq/mL (Units BQML),
+- ``C`` is the activity concentration of a voxel in Bq/mL (Units BQML; of Philips' counts by a factor in the header),
 - ``W`` is PatientWeight in grams,
 - ``A`` is RadionuclideTotalDose in Bq, as injected,
 - ``T½`` is RadionuclideHalfLife in seconds,
@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from pydicom.dataset import Dataset
 
+from medsynth_lib.data import philips
 from medsynth_lib.data.tags import number, text
 from medsynth_lib.errors import InputError
 
@@ -42,7 +43,7 @@ SPECT_HALF_LIVES_S = {"Tc-99m": 21624, "I-123": 47604, "In-111": 242330, "Tl-201
 #: Half-lives (s) that are still plausible when written in minutes.
 LONG_LIVED_S = {"Cu-64": 45721, "Zr-89": 282276, "I-124": 360806}
 UNITS_REFUSED = {
-    "CNTS": "counts; the factor to Bq/mL is in the maker's private tags (Philips 7053,1009) and is not trusted here",
+    "CNTS": "counts, without a factor to SUV or Bq/mL (Philips 7053,1000 and 7053,1009)",
     "CPS": "counts per second",
 }
 
@@ -55,8 +56,8 @@ def suv_factor(headers: Sequence[Dataset]) -> tuple[float, tuple[str, ...]]:
 
     Raises:
         InputError: units, decay correction, dose, weight, half-life or times are missing, implausible, not supported
-            (CNTS, DecayCorrection NONE, no attenuation correction, SUV by lean mass or surface, SPECT), or differ
-            between files.
+            (CNTS without a factor, DecayCorrection NONE, no attenuation correction, SUV by lean mass or surface,
+            SPECT), or differ between files.
     """
     acquired = {(text(header, "AcquisitionDate"), text(header, "AcquisitionTime")) for header in headers}
     found = [_factor(header, acquired) for header in headers]
@@ -82,7 +83,11 @@ def _factor(header: Dataset, acquired: set[tuple[str, str]]) -> tuple[float, tup
     _check_attenuation(header)
     if units == "GML":
         return _pass_through(header)
-    if units != "BQML":
+    per_count = philips.factors(header) if units == "CNTS" else {}
+    if philips.SUV in per_count:
+        _decay_correction(header)
+        return per_count[philips.SUV], ("SUV as the scanner computed it (Philips 7053,1000)",)
+    if units != "BQML" and not per_count:
         why = UNITS_REFUSED.get(units, "missing" if not units else "not an activity concentration")
         raise InputError(
             "PET units cannot become SUV",
@@ -90,26 +95,37 @@ def _factor(header: Dataset, acquired: set[tuple[str, str]]) -> tuple[float, tup
             seen=f"{units or 'no Units'}: {why}",
             fix="export the series again in Bq/mL",
         )
+    factor, problems = _of_activity(header, acquired)
+    return factor * per_count.get(philips.BQML, 1.0), problems
+
+
+def _of_activity(header: Dataset, acquired: set[tuple[str, str]]) -> tuple[float, tuple[str, ...]]:
+    """SUVbw of 1 Bq/mL."""
     drug = _radiopharmaceutical(header)
     weight_kg = _within(number(header, "PatientWeight"), WEIGHT_RANGE_KG, "PatientWeight", "kg")
     dose = _within(number(drug, "RadionuclideTotalDose"), DOSE_RANGE_BQ, "RadionuclideTotalDose", "Bq (not kBq or MBq)")
-    correction = text(header, "DecayCorrection").upper()
+    correction = _decay_correction(header)
     problems: tuple[str, ...] = ()
     if correction == "START":
         half_life = _half_life(drug)
         elapsed, problems = _elapsed(header, drug, acquired, half_life)
         dose = decayed_dose(dose, elapsed, half_life)
-    elif correction != "ADMIN":
+    corrections = _corrections(header)
+    if corrections and "DECY" not in corrections:
+        problems += (f"DecayCorrection says {correction}, but DECY is not among CorrectedImage: taken as corrected",)
+    return weight_kg * 1000 / dose, problems
+
+
+def _decay_correction(header: Dataset) -> str:
+    correction = text(header, "DecayCorrection").upper()
+    if correction not in ("START", "ADMIN"):
         raise InputError(
             "PET voxels are not decay-corrected" if correction == "NONE" else "unknown decay correction",
             rule="DecayCorrection START or ADMIN",
             seen=correction or "no DecayCorrection",
             fix="reconstruct or export the series with decay correction",
         )
-    corrections = _corrections(header)
-    if corrections and "DECY" not in corrections:
-        problems += (f"DecayCorrection says {correction}, but DECY is not among CorrectedImage: taken as corrected",)
-    return weight_kg * 1000 / dose, problems
+    return correction
 
 
 def _pass_through(header: Dataset) -> tuple[float, tuple[str, ...]]:

@@ -21,6 +21,16 @@ def factor(drug=None, planes=2, **tags):
     return suv_factor(datasets)
 
 
+def counts(found, drug=None, *, creator="Philips PET Private Group", **tags):
+    datasets = make_series("PT", np.zeros((2, 4, 4), np.int16), **{"Units": "CNTS", **tags})
+    for dataset in datasets:
+        dataset.RadiopharmaceuticalInformationSequence = [injection(**(drug or {}))]
+        block = dataset.private_block(0x7053, creator, create=True)
+        for offset, value in found.items():
+            block.add_new(offset, "DS", str(value))
+    return suv_factor(datasets)
+
+
 def test_start_decays_the_dose_to_the_series_time():
     assert factor()[0] == pytest.approx(AFTER_AN_HOUR, rel=1e-12)
     assert factor()[1] == ()
@@ -84,6 +94,30 @@ def test_shifted_dates_fall_back_on_times_of_day_and_say_so():
     found, problems = factor({"RadiopharmaceuticalStartDateTime": "19990504100000.00"})
     assert found == pytest.approx(AFTER_AN_HOUR)
     assert "shifted dates" in problems[0]
+
+
+def test_counts_of_philips_are_scaled_by_its_factors():
+    assert counts({0x00: 2.5e-4})[0] == 2.5e-4
+    assert counts({0x00: 2.5e-4, 0x09: 3.0}) == (2.5e-4, ("SUV as the scanner computed it (Philips 7053,1000)",))
+    assert counts({0x00: 0.0, 0x09: 3.0})[0] == pytest.approx(3 * AFTER_AN_HOUR, rel=1e-12)
+    with pytest.raises(InputError, match="RadionuclideTotalDose"):
+        counts({0x09: 3.0}, {"RadionuclideTotalDose": None})
+
+
+@pytest.mark.parametrize(
+    ("found", "tags", "words"),
+    [
+        ({0x00: 0.0, 0x09: 0.0}, {}, "units"),
+        ({0x00: 1.0}, {"creator": "ACME PET"}, "units"),
+        ({0x00: 1.0}, {"Units": "CPS"}, "units"),
+        ({0x00: 1.0}, {"DecayCorrection": "NONE"}, "not decay-corrected"),
+        ({0x00: 1.0}, {"CorrectedImage": ["NORM", "DECY"]}, "not corrected for attenuation"),
+    ],
+)
+def test_counts_without_a_factor_or_a_correction_are_refused(found, tags, words):
+    with pytest.raises(InputError) as caught:
+        counts(found, **tags)
+    assert words in caught.value.what
 
 
 def test_gml_passes_through():
