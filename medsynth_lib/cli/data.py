@@ -61,13 +61,13 @@ def prepare(
     out: Path,
     source: str = "PET",
     target: str = "CT",
-    also: str = "",
+    also: tuple[str, ...] = (),
     size: int = 256,
     fov_mm: float | None = None,
     pairing: Literal["resample", "position"] = "resample",
     tolerance_mm: float = 0.2,
-    test: str = "0.25",
-    validation: str = "0",
+    test: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART|PATIENT …")] = ("0.25",),
+    validation: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART|PATIENT …")] = ("0",),
     seed: int = 0,
     json: bool = False,
 ) -> None:
@@ -80,12 +80,12 @@ def prepare(
         out: The slice store to write.
         source: The image given: CT, CECT, PET, MR or LABELS.
         target: The image wanted.
-        also: Further images to keep on the same pixels, as LABELS; several separated by commas.
+        also: Further images to keep on the same pixels, as LABELS.
         size: Slices are size x size pixels.
         fov_mm: Side of the square shown, in mm; fitted to each patient's body by default.
         pairing: resample: put the source on the target's planes. position: use planes as they are, in pairs.
         tolerance_mm: How far apart the planes of a pair may be, with --pairing position.
-        test: Part of the patients kept for the test (0.25), or their names separated by commas.
+        test: Part of the patients kept for the test (0.25), or their names.
         validation: The same for validation.
         seed: Chooses the patients of each part.
         json: Print JSON for another program.
@@ -96,7 +96,7 @@ def prepare(
     config = PrepareConfig(
         source=source,
         target=target,
-        also=tuple(word.strip() for word in also.split(",") if word.strip()),
+        also=also,
         size=size,
         fov_mm=fov_mm,
         pairing=pairing,
@@ -112,9 +112,9 @@ def prepare(
     report(found, json, lambda: f"{len(store)} slices of {size} x {size}, patients: {counts}: {out}")
 
 
-def _part_or_names(text: str) -> float | tuple[str, ...]:
-    """``0.25`` as a number, ``P001,P002`` as names."""
+def _part_or_names(words: tuple[str, ...]) -> float | tuple[str, ...]:
+    """``0.25`` and ``0`` as a number, ``P001 P002`` and ``12`` as names."""
     try:
-        return float(text)
+        return words if len(words) != 1 or words[0].strip("0").isdigit() else float(words[0])
     except ValueError:
-        return tuple(name.strip() for name in text.split(",") if name.strip())
+        return words

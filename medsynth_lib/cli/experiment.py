@@ -17,8 +17,8 @@ def experiment(
     profile: Profile = "lesson",
     data_root: Path | None = None,
     out: Path = Path("runs/experiments"),
-    seeds: str = "0,1,2",
-    cells: str = "",
+    seeds: tuple[int, ...] = (0, 1, 2),
+    cells: tuple[str, ...] = (),
     steps: int | None = None,
     workers: int | None = None,
     list: bool = False,
@@ -34,8 +34,8 @@ def experiment(
         profile: smoke: does it run. lesson: learns on a laptop. paper: full width, the paper's recipe, on a GPU.
         data_root: A folder of patients to use in place of the phantom.
         out: Where stores, runs and results go; experiments with the same folder share stores and equal runs.
-        seeds: Training seeds, as 0,1,2.
-        cells: Only these cells, as l1,gan; --list shows them.
+        seeds: Training seeds.
+        cells: Only these cells, as l1 gan; --list shows them.
         steps: Training steps, in place of the profile's; the table says so.
         workers: Cells trained at the same time, one CPU thread each; by default one per core, or one on a GPU.
         list: List the experiments and their cells.
@@ -56,19 +56,11 @@ def experiment(
         out,
         profile,
         data_root=data_root,
-        seeds=_numbers(seeds),
-        cells=[one for one in cells.split(",") if one],
+        seeds=tuple(dict.fromkeys(seeds)),
+        cells=cells,
         steps=steps,
         workers=workers,
         report=lambda line: print(line, flush=True),
     )
     print(f"\n{write_report(outcome)}\n{outcome.folder / 'table.md'}")
     return 1 if outcome.failed else 0
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """``0,1,2`` as numbers, each once."""
-    try:
-        return tuple(dict.fromkeys(int(one) for one in text.split(",") if one.strip()))
-    except ValueError:
-        raise MedSynthError("seeds that cannot be read", rule="whole numbers, as 0,1,2", seen=text) from None

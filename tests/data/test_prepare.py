@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from medsynth_lib.cli import main
+from medsynth_lib.cli.data import _part_or_names
 from medsynth_lib.conventions import axial_slice
 from medsynth_lib.data import prepare as prepare_module
 from medsynth_lib.data.body import body_mask
@@ -547,3 +549,21 @@ def test_pixels_that_are_not_square_keep_the_body_s_shape(tmp_path):
     store = prepare(tmp_path / "cohort", tmp_path / "store", replace(CONFIG, test=0.0))
     rows, columns = (np.flatnonzero(store[BODY][2].any(axis=axis)) for axis in (1, 0))
     assert len(columns) / len(rows) == pytest.approx(BODY_MM[0] / BODY_MM[1], rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(("0.25",), 0.25), (("0",), 0.0), ((), ()), (("P001",), ("P001",)), (("P001", "P002"), ("P001", "P002")),
+     (("12",), ("12",)), (("0.25", "P001"), ("0.25", "P001"))],
+)  # fmt: skip
+def test_a_split_is_a_part_or_the_patients_named(words, expected):
+    assert _part_or_names(words) == expected
+
+
+def test_the_command_takes_several_names_and_modalities(cohort, tmp_path, capsys):
+    first, second = sorted(path.name for path in cohort.iterdir() if path.is_dir())[:2]
+    options = ["--out", str(tmp_path / "store"), "--size", "64", "--test", first, second, "--json"]
+    assert main(["prepare", str(cohort), *options]) == 0
+    assert json.loads(capsys.readouterr().out)["splits"]["test"] == [first, second]
+    assert main(["prepare", str(cohort), "--out", str(tmp_path / "other"), "--also", "MR", "LABELS"]) == 2
+    assert "MR" in capsys.readouterr().err

@@ -160,9 +160,9 @@ def test_the_command_ends_with_1_where_a_cell_failed(outcome, monkeypatch, capsy
     failed = replace(outcome, failed={"x-seed0": "ended by signal 9"})
     for found, code in ((outcome, 0), (failed, 1)):
         monkeypatch.setattr(runner, "run_experiment", lambda *_, found=found, **__: found)
-        assert main(["experiment", "pix2pix-terms", "--seeds", "0,1"]) == code
+        assert main(["experiment", "pix2pix-terms", "--seeds", "0", "1"]) == code
         assert ("x-seed0: ended by signal 9" in capsys.readouterr().out) == (code == 1)
-    assert main(["experiment", "pix2pix-terms", "--seeds", "0,one"]) == 2
+    assert main(["experiment", "pix2pix-terms", "--seeds", "0", "one"]) == 2
     assert main(["experiment", "nothing"]) == 2
 
 
