@@ -17,6 +17,7 @@ from medsynth_lib.data.body import clean_source, remove_artefacts
 from medsynth_lib.data.cohort import Cohort, Pair, discover
 from medsynth_lib.data.framing import gap_mm, on_grid, pair_planes, reference_grid, shared_body, within
 from medsynth_lib.data.intensity import DEFAULT_WINDOWS, IntensityWindow, percentile_window
+from medsynth_lib.data.label_check import doubts
 from medsynth_lib.data.slices import BODY, INDEX, SliceStore, storage_dtype, write_index
 from medsynth_lib.data.volume import Volume
 from medsynth_lib.errors import InputError
@@ -243,6 +244,7 @@ def _prepare_patient(pair: Pair, config: PrepareConfig, folder: Path) -> None:
         )
     folder.mkdir()
     volumes = (source, target, *also)
+    problems += doubts(volumes)
     images = {volume.modality: volume.array for volume in volumes} | {BODY: body}
     for modality, array in images.items():
         slices = _stored([axial_slice(array, z) for z in keep], modality)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -160,6 +161,12 @@ def test_real_ct_and_mr_labels_reach_a_lesson_s_data(realdata, tmp_path, capsys)
     assert 0 < np.median(liver) < 150  # HU of a liver: labels and image lie on each other
     fat = store["CT"][:][store["LABELS"][:] == class_number("Fat")]
     assert -190 < np.median(fat) < -30
+    capsys.readouterr()
+    unmerged = read_nifti(folder / "example_seg.nii.gz", "LABELS")
+    small = np.where(unmerged.array <= 37, unmerged.array, 0)
+    write_nifti(replace(unmerged, array=small), cohort / "P1" / "LABELS.nii.gz")
+    prepared(cohort, tmp_path / "unmerged", "LABELS", "CT")
+    assert "numbers of another tool? (medsynth labels merge)" in capsys.readouterr().out
     assert prepared(cohort_mr, tmp_path / "mr", "LABELS", "MR").modalities == ("LABELS", "MR")
 
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 from medsynth_lib.conventions import MODALITIES
 from medsynth_lib.data.classes import class_number
 from medsynth_lib.data.cohort import discover
+from medsynth_lib.data.label_check import doubts
 from medsynth_lib.errors import InputError
 from medsynth_lib.phantom.cohort import default_cohort, make_cohort
 
@@ -86,6 +87,14 @@ def test_a_head_has_a_brain_that_takes_up_glucose(tmp_path):
     assert images["MR"].array[images["LABELS"].array == class_number("White Matter")].mean() > (
         images["MR"].array[images["LABELS"].array == class_number("Ventricles")].mean()
     )
+
+
+@pytest.mark.parametrize("region", ["torso", "head"])
+def test_its_labels_are_what_its_ct_and_contrast_ct_show(tmp_path, region):
+    out = make_cohort(tmp_path / "c", region=region, patients=2, size=128, slices=16)
+    for patient in discover(out).patients:
+        images = {word: source.read() for word, source in patient.modalities.items()}
+        assert [doubts([images["LABELS"], images[word]]) for word in ("CT", "CECT")] == [[], []]
 
 
 @pytest.mark.parametrize(
