@@ -300,7 +300,7 @@ def test_published_rmse_fits_the_published_psnr_but_where_we_say_not(name):
 
 def test_one_seed_has_no_sd_and_none_finished_still_tells_why(outcome):
     one = replace(outcome, results=tuple(found for found in outcome.results if found["seed"] == 0))
-    assert "one seed, no sd" in write_report(one)
+    assert "of one training seed (0): no sd" in write_report(one)
     text = write_report(replace(outcome, results=(), failed={"l1-seed0": "ended by signal 9"}))
     assert "l1-seed0: ended by signal 9" in text
 

@@ -167,14 +167,18 @@ def _heading(name: str, unit: str) -> str:
 
 
 def _how_to_read(rows: Sequence[Row], results: Sequence[dict]) -> str:
-    seeds = sorted({seed for row in rows for seed in row.seeds})
-    over = "*± is the sample sd over these training seeds*, not over patients" if len(seeds) > 1 else "one seed, no sd"
+    found = sorted({seed for row in rows for seed in row.seeds})
+    seeds = ", ".join(map(str, found))
+    over = f"of one training seed ({seeds}): no sd"
+    if len(found) > 1:
+        over = (
+            f"then mean over training seeds {seeds}; *± is the sample sd over these training seeds*, not over patients"
+        )
     fitted = ", and are fitted on pairs of the training patients even where the system is given none"
     unpaired = "" if all(one["paired"] for one in results) else fitted
     return (
-        f"Each value: mean over slices of a patient, mean over patients, then mean over training seeds "
-        f"{', '.join(map(str, seeds))}; {over}. Δ: ahead of the best baseline (positive is better, for MAE too). "
-        f"Baselines have no seed{unpaired}."
+        f"Each value: mean over slices of a patient, mean over patients, {over}. "
+        f"Δ: ahead of the best baseline (positive is better, for MAE too). Baselines have no seed{unpaired}."
     )
 
 
