@@ -167,13 +167,11 @@ def _heading(name: str, unit: str) -> str:
 
 
 def _how_to_read(rows: Sequence[Row], results: Sequence[dict]) -> str:
-    found = sorted({seed for row in rows for seed in row.seeds})
-    seeds = ", ".join(map(str, found))
+    of = sorted({seed for row in rows for seed in row.seeds})
+    seeds = ", ".join(map(str, of))
     over = f"of one training seed ({seeds}): no sd"
-    if len(found) > 1:
-        over = (
-            f"then mean over training seeds {seeds}; *± is the sample sd over these training seeds*, not over patients"
-        )
+    if len(of) > 1:
+        over = f"then mean over training seeds {seeds}; *± is the sample sd over these seeds*, not over patients"
     fitted = ", and are fitted on pairs of the training patients even where the system is given none"
     unpaired = "" if all(one["paired"] for one in results) else fitted
     return (
