@@ -167,10 +167,10 @@ def _heading(name: str, unit: str) -> str:
 
 
 def _how_to_read(rows: Sequence[Row], results: Sequence[dict]) -> str:
-    of = sorted({seed for row in rows for seed in row.seeds})
-    seeds = ", ".join(map(str, of))
+    numbers = sorted({seed for row in rows for seed in row.seeds})
+    seeds = ", ".join(map(str, numbers))
     over = f"of one training seed ({seeds}): no sd"
-    if len(of) > 1:
+    if len(numbers) > 1:
         over = f"then mean over training seeds {seeds}; *± is the sample sd over these seeds*, not over patients"
     fitted = ", and are fitted on pairs of the training patients even where the system is given none"
     unpaired = "" if all(one["paired"] for one in results) else fitted
