@@ -61,7 +61,9 @@ class Summary:
 
     def __str__(self) -> str:
         if not self.sd > 1e-6 * abs(self.mean):  # NaN, or rounding
-            return f"{self.mean:.4g}" if self.patients else "–"
+            short = f"{self.mean:.4g}"  # 0.25 is that; 30.3987 is 30.40, not 30.4, as its neighbours have four digits
+            exact = float(short) == self.mean
+            return (short if exact else f"{self.mean:#.4g}".rstrip(".")) if self.patients else "–"
         decimals = max(0, 1 - math.floor(math.log10(self.sd)))  # two significant digits of the sd
         return f"{self.mean:.{decimals}f} ± {self.sd:.{decimals}f}"
 

@@ -84,7 +84,8 @@ def test_the_sd_sets_the_digits():
     assert str(Summary(153.26, 12.34, 5, 9, 0)) == "153 ± 12"
     assert str(Summary(0.81234, 0.01239, 5, 9, 0)) == "0.812 ± 0.012"
     assert str(Summary(1533.4, 120.0, 5, 9, 0)) == "1533 ± 120"
-    assert str(Summary(0.9999999999, 1e-14, 5, 9, 0)) == "1"
+    assert str(Summary(0.9999999999, 1e-14, 5, 9, 0)) == "1.000"
+    assert [str(Summary(mean, math.nan, 1, 1, 0)) for mean in (30.3987, 0.25, 1533.4)] == ["30.40", "0.25", "1533"]
 
 
 def test_tables_show_every_method_and_no_patient():
