@@ -19,6 +19,9 @@ from medsynth_lib.training.experiments.runner import Outcome
 HEADINGS = {
     "fid": "FID", "lpips": "LPIPS", "miou": "mIoU", "miou_of_real_images": "mIoU of real images",
     "course_frechet": "course Fréchet distance", "ssim_003": "SSIM as 003 computes it",
+    "outside_mae_hu": "MAE where no agent shows [HU]", "enhanced_mae_hu": "MAE where agent shows [HU]",
+    "enhanced_error_hu": "error where agent shows [HU]", "vessels_mae_hu": "MAE in the vessels [HU]",
+    "vessels_error_hu": "error in the vessels [HU]",
 }  # fmt: skip
 MARGINS = ("psnr", "ssim", "mae")
 #: Okabe and Ito's blue, orange and green: told apart by colour-blind readers.
