@@ -36,8 +36,9 @@ def doubts(volumes: Iterable[Volume]) -> list[str]:
     labels = arrays.get("LABELS")
     if hu is None or labels is None:
         return []
+    numbers = np.rint(labels)
     for number, name in enumerate(HEAD_CLASSES):
-        here = hu[np.rint(labels) == number] if name in LIMITS_HU else ()
+        here = hu[numbers == number] if name in LIMITS_HU else ()
         if len(here) >= FEWEST and not LIMITS_HU[name][0] <= np.median(here) <= LIMITS_HU[name][1]:
             return [
                 f"LABELS {number}, {name} in the course's numbers, has a median of {np.median(here):.0f} HU: "

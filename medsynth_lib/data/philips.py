@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 
 from pydicom.dataset import Dataset
+from pydicom.valuerep import DSfloat
 
 GROUP, CREATOR = 0x7053, "Philips PET Private Group"
 #: Where the block stands in each file; a reader that takes only listed tags lists these.
@@ -36,4 +37,4 @@ def factors(tags: Dataset) -> dict[int, float]:
 def write_factors(tags: Dataset, found: dict[int, float]) -> None:
     """Put ``factors`` of one dataset into another, as the maker writes them."""
     for offset, value in found.items():
-        tags.private_block(GROUP, CREATOR, create=True).add_new(offset, "DS", f"{value:.10g}")
+        tags.private_block(GROUP, CREATOR, create=True).add_new(offset, "DS", DSfloat(value, auto_format=True))

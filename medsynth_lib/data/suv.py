@@ -140,11 +140,16 @@ def _pass_through(header: Dataset) -> tuple[float, tuple[str, ...]]:
 def _check_not_spect(header: Dataset) -> None:
     drugs = header.get("RadiopharmaceuticalInformationSequence") or [Dataset()]
     half_life = number(drugs[0], "RadionuclideHalfLife", default=0.0)
-    for nuclide, known in SPECT_HALF_LIVES_S.items():
-        if abs(half_life - known) < 0.01 * known:
-            raise InputError(
-                "this is SPECT stored as PET", rule="a positron emitter", seen=nuclide, fix="use the PET series"
-            )
+    nuclide = _nuclide(half_life, SPECT_HALF_LIVES_S)
+    if nuclide:
+        raise InputError(
+            "this is SPECT stored as PET", rule="a positron emitter", seen=nuclide, fix="use the PET series"
+        )
+
+
+def _nuclide(half_life: float, half_lives: dict[str, float]) -> str:
+    """Whose half-life it is, within 1 %; empty for none of them."""
+    return next((name for name, known in half_lives.items() if abs(half_life - known) < 0.01 * known), "")
 
 
 def _check_attenuation(header: Dataset) -> None:
@@ -180,14 +185,14 @@ def _radiopharmaceutical(header: Dataset) -> Dataset:
 
 def _half_life(drug: Dataset) -> float:
     half_life = _within(number(drug, "RadionuclideHalfLife"), HALF_LIFE_RANGE_S, "RadionuclideHalfLife", "s")
-    for nuclide, known in LONG_LIVED_S.items():
-        if abs(60 * half_life - known) < 0.01 * known:
-            raise InputError(
-                "RadionuclideHalfLife is in minutes",
-                rule="seconds",
-                seen=f"{half_life:g}, which is that of {nuclide} in minutes",
-                fix="correct the tag, or export the series again",
-            )
+    nuclide = _nuclide(60 * half_life, LONG_LIVED_S)
+    if nuclide:
+        raise InputError(
+            "RadionuclideHalfLife is in minutes",
+            rule="seconds",
+            seen=f"{half_life:g}, which is that of {nuclide} in minutes",
+            fix="correct the tag, or export the series again",
+        )
     return half_life
 
 

@@ -76,7 +76,7 @@ def test_what_a_philips_count_is_stays_and_no_other_private_tag(tmp_path, syntax
     for dataset in datasets:
         dataset.file_meta.TransferSyntaxUID = syntax
         block = dataset.private_block(0x7053, "Philips PET Private Group", create=True)
-        block.add_new(0x00, "DS", "0.000238")
+        block.add_new(0x00, "DS", "0.00023812345678")
         block.add_new(0x03, "ST", "secret.img")
         block.add_new(0x09, "DS", "1.25")
     before = read_series(find_series(save(datasets, tmp_path / "in"))[0])
@@ -84,7 +84,7 @@ def test_what_a_philips_count_is_stays_and_no_other_private_tag(tmp_path, syntax
     assert found.removed["private tag"] == len(datasets)
     for file in read(tmp_path / "out"):
         assert {one.tag: str(one.value) for one in file if one.tag.is_private} == {
-            0x70530010: "Philips PET Private Group", 0x70531000: "0.000238", 0x70531009: "1.25"}  # fmt: skip
+            0x70530010: "Philips PET Private Group", 0x70531000: "0.00023812345678", 0x70531009: "1.25"}  # fmt: skip
     after = read_series(find_series(tmp_path / "out")[0])
     assert np.array_equal(before.array, after.array)
     assert before.array.max() > 0
